@@ -14,9 +14,8 @@ var ErrBodyTooLarge = errors.New("body is longer than the limit")
 // A filter that changes a body calls Wrap. A request body may be read on another goroutine after
 // next has returned; the methods of Body itself belong to the exchange's goroutine.
 type Body struct {
-	r      io.ReadCloser
+	r      io.ReadCloser // a *memReader when all of the body is in memory
 	length int64
-	mem    memReader
 	rec    *recorder
 }
 
@@ -42,17 +41,23 @@ func (b *Body) Set(r io.ReadCloser, length int64) {
 
 // SetBytes makes p the body. p is not copied and must not change before the exchange ends.
 func (b *Body) SetBytes(p []byte) {
-	b.rec = nil
-	b.mem = memReader{bytes: p}
-	b.r, b.length = &b.mem, int64(len(p))
+	b.r, b.length, b.rec = &memReader{bytes: p}, int64(len(p)), nil
 }
 
 // SetString makes s the body.
 func (b *Body) SetString(s string) {
-	b.rec = nil
-	b.mem = memReader{text: s}
-	b.r, b.length = &b.mem, int64(len(s))
+	b.r, b.length, b.rec = &memReader{text: s}, int64(len(s)), nil
 }
+
+// memory returns the reader of a body that is in memory, nil for any other.
+func (b *Body) memory() *memReader {
+	m, _ := b.r.(*memReader)
+	return m
+}
+
+// restart makes the next Reader of a body in memory start at its first byte. The reader before is
+// left alone: a try that was given up may be in it on another goroutine.
+func (b *Body) restart(m *memReader) { b.r = &memReader{bytes: m.bytes, text: m.text} }
 
 // Clear makes it no body. The former stream is not closed.
 func (b *Body) Clear() { *b = Body{} }
@@ -76,10 +81,11 @@ func (b *Body) Wrap(length int64, wrap func(io.ReadCloser) io.ReadCloser) {
 
 // Buffered returns the body when all of it is in memory, as after SetBytes, SetString and Buffer.
 func (b *Body) Buffered() (p []byte, text string, ok bool) {
-	if b.r != &b.mem {
+	m := b.memory()
+	if m == nil {
 		return nil, "", b.r == nil
 	}
-	return b.mem.bytes, b.mem.text, true
+	return m.bytes, m.text, true
 }
 
 // Buffer reads all of the body, up to limit bytes, and keeps it, so that it can be read and
@@ -90,8 +96,8 @@ func (b *Body) Buffer(limit int64) ([]byte, error) {
 	if b.r == nil {
 		return nil, nil
 	}
-	if b.r == &b.mem {
-		return b.bufferedBytes(limit)
+	if m := b.memory(); m != nil {
+		return b.bufferedBytes(m, limit)
 	}
 	if b.length > limit {
 		return nil, ErrBodyTooLarge
@@ -112,24 +118,28 @@ func (b *Body) Buffer(limit int64) ([]byte, error) {
 	return p, nil
 }
 
-func (b *Body) bufferedBytes(limit int64) ([]byte, error) {
+func (b *Body) bufferedBytes(m *memReader, limit int64) ([]byte, error) {
 	if b.length > limit {
 		return nil, ErrBodyTooLarge
 	}
-	if b.mem.bytes == nil && b.mem.text != "" {
-		b.mem = memReader{bytes: []byte(b.mem.text)}
+	if m.bytes == nil && m.text != "" {
+		m = &memReader{bytes: []byte(m.text)}
 	}
-	b.mem.off = 0
-	return b.mem.bytes, nil
+	b.restart(m)
+	return m.bytes, nil
 }
+
+// firstRead is how much room readUpTo makes at first, however long the body says it is: a client
+// must not claim memory by a Content-Length alone.
+const firstRead = 1 << 20
 
 // readUpTo reads r to its end. With ErrBodyTooLarge it returns what it has read so far.
 func readUpTo(r io.Reader, limit, hint int64) ([]byte, error) {
 	size := int64(4096)
 	if hint >= 0 {
-		size = hint + 1
+		size = min(hint, firstRead) + 1
 	}
-	p := make([]byte, 0, min(size, limit+1))
+	p := make([]byte, 0, size)
 	for {
 		if len(p) == cap(p) {
 			p = append(p, 0)[:len(p)]

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Code names a way an exchange can fail. It is in the access log, the metrics, $error and the
@@ -23,10 +24,12 @@ const (
 	CodeRedirectLoop     Code = "redirect_loop"
 	CodeFilterFailed     Code = "filter_failed"
 	CodeFilterPanic      Code = "filter_panic"
+	CodeInternal         Code = "internal_error"
 	CodeNoUpstream       Code = "no_upstream"
 	CodeNoEndpoint       Code = "no_endpoint"
 	CodeOverflow         Code = "upstream_overflow"
 	CodeBreakerOpen      Code = "breaker_open"
+	CodeCancelled        Code = "cancelled"
 	CodeConnectFailed    Code = "connect_failed"
 	CodeConnectRefused   Code = "connect_refused"
 	CodeConnectTimeout   Code = "connect_timeout"
@@ -59,10 +62,12 @@ var codes = []CodeInfo{
 	{CodeRedirectLoop, 508, SideProxy, "the request was rerouted more than ten times"},
 	{CodeFilterFailed, 500, SideProxy, "a filter returned an error"},
 	{CodeFilterPanic, 500, SideProxy, "a filter panicked"},
+	{CodeInternal, 500, SideProxy, "the proxy panicked outside of any filter"},
 	{CodeNoUpstream, 500, SideProxy, "the route names no upstream and no filter answered"},
 	{CodeNoEndpoint, 503, SideProxy, "the upstream has no endpoint that may be used"},
 	{CodeOverflow, 503, SideProxy, "the upstream's limit of connections, pending or requests is reached"},
 	{CodeBreakerOpen, 503, SideProxy, "the breaker is open"},
+	{CodeCancelled, 499, SideProxy, "the try was given up: another one answered, or nobody waits any more"},
 	{CodeConnectFailed, 502, SideUpstream, "no connection to the endpoint"},
 	{CodeConnectRefused, 502, SideUpstream, "the endpoint refused the connection"},
 	{CodeConnectTimeout, 504, SideUpstream, "the endpoint did not accept the connection in time"},
@@ -102,7 +107,8 @@ const (
 
 func (s Side) String() string { return [...]string{"proxy", "client", "upstream"}[s] }
 
-// Error is why an exchange could not be answered.
+// Error is why an exchange could not be answered. It belongs to that exchange: the chain completes
+// it on the way up, so one value must not be returned twice.
 type Error struct {
 	Code     Code
 	Side     Side
@@ -113,6 +119,11 @@ type Error struct {
 	Endpoint string
 	Err      error  // cause, may be nil
 	Stack    []byte // of a panic, for the log only
+
+	// RetryAfter is how long the client should wait, sent as Retry-After in whole seconds; 0: not said.
+	RetryAfter time.Duration
+
+	outside bool // it came from below the last link of a chain: no link there made it
 }
 
 // NewError returns an error of the code with its usual side. cause may be nil.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,7 +57,8 @@ type Exchange struct {
 	hops   int
 	log    *slog.Logger
 	bg     sync.WaitGroup
-	gone   atomic.Bool
+	expect atomic.Uint32
+	fork   forkState
 }
 
 // Client is the other end of the connection an exchange came on.
@@ -77,7 +79,7 @@ type Front interface {
 	Interim(x *Exchange, status int, h *Header) error
 	// AbortRequestBody makes a read of the request body that is blocked return an error.
 	AbortRequestBody(x *Exchange)
-	// ClientGone reports whether the client is known to have gone away.
+	// ClientGone reports whether the client is known to have gone away. It is safe for concurrent use.
 	ClientGone(x *Exchange) bool
 }
 
@@ -116,12 +118,42 @@ type Endpoint interface {
 	InFlight() int
 }
 
+// What has become of an Expect: 100-continue.
+const (
+	expectNone      uint32 = iota
+	expectPending          // the client waits; nobody has said anything
+	expectDelegated        // the endpoint was asked: its 100 goes to the client
+	expectMet              // 100 was sent to the client
+)
+
+// SetExpect notes that the client waits for 100 Continue before it sends the body.
+func (x *Exchange) SetExpect() { x.expect.Store(expectPending) }
+
+// Expects reports whether the client still waits for 100 Continue.
+func (x *Exchange) Expects() bool {
+	s := x.expect.Load()
+	return s == expectPending || s == expectDelegated
+}
+
+// DelegateContinue leaves 100 Continue to the endpoint, to which the expectation was passed on.
+func (x *Exchange) DelegateContinue() { x.expect.CompareAndSwap(expectPending, expectDelegated) }
+
+// MeetExpectation reports whether 100 Continue must be sent to the client now, and notes that it
+// was. A reader of the body must call it before it waits for the client (endpoint false), and the
+// front end when the endpoint has sent a 100 (endpoint true).
+func (x *Exchange) MeetExpectation(endpoint bool) bool {
+	if x.expect.CompareAndSwap(expectPending, expectMet) {
+		return true
+	}
+	return endpoint && x.expect.CompareAndSwap(expectDelegated, expectMet)
+}
+
 // Attempt is one try at an endpoint.
 type Attempt struct {
 	Upstream string
 	Endpoint string // "" when none could be picked
 	Status   int    // 0 without a response head
-	Code     Code   // "" when a response head came
+	Code     Code   // why it failed, in its response's body too; "" when it did not
 	Reused   bool   // the connection had served before
 	Start    Instant
 	Connect  time.Duration // until the connection was there, -1 when it never was
@@ -161,8 +193,27 @@ func (x *Exchange) logSkipped(e *Error) {
 	x.Log().Warn("filter failed and was skipped", "filter", e.Filter, "error", e.Error(), "stack", string(e.Stack))
 }
 
-// Go runs f on another goroutine; the exchange does not end before f has returned.
-func (x *Exchange) Go(f func()) { x.bg.Go(f) }
+// Go runs f on another goroutine; the exchange does not end before f has returned. A panic of f is
+// logged and ends f alone: f must tell whoever waits for it in a defer.
+func (x *Exchange) Go(f func()) {
+	x.bg.Add(1)
+	go x.background(f)
+}
+
+func (x *Exchange) background(f func()) {
+	defer x.bg.Done()
+	defer x.logPanic("panic beside the exchange")
+	f()
+}
+
+func (x *Exchange) logPanic(message string) {
+	if p := recover(); p != nil {
+		x.Log().Error(message, "panic", p, "stack", string(debug.Stack()))
+	}
+}
+
+// Wait waits for what Go has started.
+func (x *Exchange) Wait() { x.bg.Wait() }
 
 // Interim sends a 1xx response other than 101 to the client.
 func (x *Exchange) Interim(status int, h *Header) error {
@@ -232,9 +283,17 @@ func (x *Exchange) LastAttempt() *Attempt {
 	return &x.Attempts[len(x.Attempts)-1]
 }
 
+// AttemptAt returns try i, counted from 0; nil when there is none.
+func (x *Exchange) AttemptAt(i int) *Attempt {
+	if i < 0 || i >= len(x.Attempts) {
+		return nil
+	}
+	return &x.Attempts[i]
+}
+
 type userVar struct{ name, value string }
 
-// SetVar sets a variable of the exchange's own, which $name reads.
+// SetVar sets a variable of the exchange's own, which $var_NAME reads.
 func (x *Exchange) SetVar(name, value string) {
 	for i := range x.vars {
 		if x.vars[i].name == name {
@@ -279,22 +338,24 @@ func NewExchange(front Front, log *slog.Logger) *Exchange {
 // front end calls it once, and then Release.
 func (x *Exchange) Finish() {
 	x.bg.Wait()
+	x.joinForks()
+	x.runDoneList()
+}
+
+func (x *Exchange) runDoneList() {
 	for i := len(x.done) - 1; i >= 0; i-- {
 		x.runDone(x.done[i])
 	}
 }
 
 func (x *Exchange) runDone(d Done) {
-	defer func() {
-		if p := recover(); p != nil {
-			x.Log().Error("panic after the exchange", "panic", p)
-		}
-	}()
+	defer x.logPanic("panic after the exchange")
 	d.Done(x)
 }
 
 // Release puts the exchange back into the pool.
 func (x *Exchange) Release() {
+	x.releaseForks()
 	clear(x.Attempts)
 	clear(x.Tried)
 	clear(x.Captures)

@@ -57,7 +57,10 @@ type FilterStats struct {
 // Chain compiles links, in order, onto last and returns the handler that runs them. It is called
 // when the configuration loads; running the result allocates nothing.
 func Chain(links []Link, last Handler) Handler {
-	next := last
+	if len(links) == 0 {
+		return last
+	}
+	var next Handler = &outlet{last}
 	for i := len(links) - 1; i >= 0; i-- {
 		l := links[i]
 		if l.Stats == nil {
@@ -79,10 +82,28 @@ type link struct {
 }
 
 func (l *link) Handle(x *Exchange) error {
-	if l.When != nil && !l.When.Match(x) {
+	wanted, err := l.wanted(x)
+	if err != nil {
+		return err
+	}
+	if !wanted {
 		return l.next.Handle(x)
 	}
 	return l.run(x)
+}
+
+// wanted evaluates when. That it cannot be evaluated is a failure of the filter: to leave the
+// filter out could let something pass.
+func (l *link) wanted(x *Exchange) (bool, error) {
+	if l.When == nil {
+		return true, nil
+	}
+	ok, err := l.When.Eval(x)
+	if err == nil {
+		return ok, nil
+	}
+	l.Stats.Errors.Add(1)
+	return false, &Error{Code: CodeFilterFailed, Side: SideProxy, Filter: l.Name, Err: fmt.Errorf("when: %w", err)}
 }
 
 // run calls the filter. A panic becomes the exchange's error here, link by link, so that the
@@ -95,8 +116,13 @@ func (l *link) run(x *Exchange) (err error) {
 }
 
 func (l *link) leave(x *Exchange, outer *link, err *error) {
+	own := x.at == l
 	x.at = outer
 	if p := recover(); p != nil {
+		if !own {
+			*err = &Error{Code: CodeInternal, Side: SideProxy, Err: fmt.Errorf("panic: %v", p), Stack: debug.Stack(), outside: true}
+			return
+		}
 		l.Stats.Panics.Add(1)
 		l.Stats.Errors.Add(1)
 		*err = &Error{Code: CodeFilterPanic, Side: SideProxy, Filter: l.Name,
@@ -111,7 +137,7 @@ func (l *link) leave(x *Exchange, outer *link, err *error) {
 // own types an error that did not come typed from below: then the filter itself made it.
 func (l *link) own(err error) error {
 	if e, ok := AsError(err); ok {
-		if e.Filter == "" && e.Side == SideProxy {
+		if e.Filter == "" && e.Side == SideProxy && !e.outside {
 			e.Filter = l.Name
 		}
 		return err
@@ -131,12 +157,16 @@ type skipLink struct {
 }
 
 func (l *skipLink) Handle(x *Exchange) error {
-	if l.When != nil && !l.When.Match(x) {
+	wanted, err := l.wanted(x)
+	if err != nil {
+		return l.skip(x, err)
+	}
+	if !wanted {
 		return l.after.Handle(x)
 	}
 	outer := x.probed
 	x.probed = probeState{}
-	err := l.run(x)
+	err = l.run(x)
 	below := x.probed
 	x.probed = outer
 	if err == nil || err == below.err {
@@ -146,12 +176,43 @@ func (l *skipLink) Handle(x *Exchange) error {
 	if !ok || e.Filter != l.Name || (e.Code != CodeFilterFailed && e.Code != CodeFilterPanic) {
 		return err
 	}
+	if !below.called {
+		return l.skip(x, e)
+	}
+	l.noteSkipped(x, e)
+	return below.err
+}
+
+// skip goes on below the filter, which failed with err.
+func (l *skipLink) skip(x *Exchange, err error) error {
+	if e, ok := AsError(err); ok {
+		l.noteSkipped(x, e)
+	}
+	return l.after.Handle(x)
+}
+
+func (l *skipLink) noteSkipped(x *Exchange, e *Error) {
 	l.Stats.Skipped.Add(1)
 	x.logSkipped(e)
-	if !below.called {
-		return l.after.Handle(x)
+}
+
+// outlet stands between the last link of a chain and what the chain leads to, whose errors and
+// panics are no filter's.
+type outlet struct {
+	last Handler
+}
+
+func (o *outlet) Handle(x *Exchange) error {
+	at := x.at
+	x.at = nil
+	err := o.last.Handle(x)
+	x.at = at
+	if err != nil {
+		if e, ok := AsError(err); ok {
+			e.outside = true
+		}
 	}
-	return below.err
+	return err
 }
 
 // probe stands below a skipLink and notes whether next was called and what it returned.

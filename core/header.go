@@ -1,6 +1,9 @@
 package core
 
-import "iter"
+import (
+	"iter"
+	"strings"
+)
 
 // Field is one header field as it was received or will be sent.
 type Field struct {
@@ -75,13 +78,33 @@ func (h *Header) Joined(name string) string {
 	return out
 }
 
-// Add appends a field.
+// Add appends a field. A CR, LF or NUL in value becomes a space (RFC 9110 5.5), so that no filter
+// can be made to end a line.
 func (h *Header) Add(name, value string) {
+	h.AddParsed(name, oneLine(value))
+}
+
+// AddParsed is Add for codecs, which have already refused what a value may not hold.
+func (h *Header) AddParsed(name, value string) {
 	h.fields = append(h.fields, Field{Name: name, Value: value})
 }
 
-// Set makes value the only value of name, in the place of the first one when there is one.
+func oneLine(value string) string {
+	if !strings.ContainsAny(value, "\r\n\x00") {
+		return value
+	}
+	return strings.Map(func(r rune) rune {
+		if r == '\r' || r == '\n' || r == 0 {
+			return ' '
+		}
+		return r
+	}, value)
+}
+
+// Set makes value the only value of name, in the place of the first one when there is one. It
+// treats value as Add does.
 func (h *Header) Set(name, value string) {
+	value = oneLine(value)
 	for i := range h.fields {
 		if EqualFold(h.fields[i].Name, name) {
 			h.fields[i].Value = value
@@ -89,7 +112,7 @@ func (h *Header) Set(name, value string) {
 			return
 		}
 	}
-	h.Add(name, value)
+	h.AddParsed(name, value)
 }
 
 // Del removes every field called name.

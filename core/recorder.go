@@ -8,7 +8,7 @@ import (
 // Record lets the body stream on and keeps what has been read, up to limit bytes, so that Rewind
 // can start over while it fits. This is what a retry uses: it never waits for a body.
 func (b *Body) Record(limit int64) {
-	if b.r == nil || b.r == &b.mem || b.rec != nil {
+	if b.r == nil || b.memory() != nil || b.rec != nil {
 		return
 	}
 	b.rec = &recorder{src: b.r, limit: limit}
@@ -22,8 +22,8 @@ func (b *Body) Rewind() bool {
 	if b.r == nil {
 		return true
 	}
-	if b.r == &b.mem {
-		b.mem.off = 0
+	if m := b.memory(); m != nil {
+		b.restart(m)
 		return true
 	}
 	if b.rec == nil || !b.rec.replayable() {
@@ -35,7 +35,7 @@ func (b *Body) Rewind() bool {
 
 // Replayable reports whether Rewind would succeed now.
 func (b *Body) Replayable() bool {
-	return b.r == nil || b.r == &b.mem || (b.rec != nil && b.rec.replayable())
+	return b.r == nil || b.memory() != nil || (b.rec != nil && b.rec.replayable())
 }
 
 // recorder shares one source among the sessions of consecutive tries. A try that was given up may
@@ -75,6 +75,9 @@ type session struct {
 }
 
 func (s *session) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
 	r := s.r
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -99,16 +102,20 @@ func (s *session) Read(p []byte) (int, error) {
 	}
 }
 
-// fill reads into p with the lock released and appends what came to the record.
+// fill reads into p with the lock released and appends what came to the record. The lock is held
+// again also after a panic of src, which has a filter's reader in it.
 func (r *recorder) fill(p []byte) {
+	n, err := 0, io.ErrUnexpectedEOF
+	defer func() {
+		r.mu.Lock()
+		r.reading = false
+		r.buf = append(r.buf, p[:n]...)
+		r.err = err
+		r.cond.Broadcast()
+	}()
 	r.reading = true
 	r.mu.Unlock()
-	n, err := r.src.Read(p)
-	r.mu.Lock()
-	r.reading = false
-	r.buf = append(r.buf, p[:n]...)
-	r.err = err
-	r.cond.Broadcast()
+	n, err = r.src.Read(p)
 }
 
 // forget drops what the current session has read once the record is above its limit.
@@ -119,6 +126,17 @@ func (r *recorder) forget(off int64) {
 	r.lost = true
 	r.buf = r.buf[:copy(r.buf, r.buf[off-r.base:])]
 	r.base = off
+}
+
+// AllBuffered reports whether the source has all that is left in memory.
+func (s *session) AllBuffered() bool {
+	b, ok := s.r.src.(interface{ AllBuffered() bool })
+	if !ok {
+		return false
+	}
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	return !s.r.reading && b.AllBuffered()
 }
 
 // Close ends the session. The source is closed only by the session that is current.
