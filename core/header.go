@@ -93,12 +93,13 @@ func oneLine(value string) string {
 	if !strings.ContainsAny(value, "\r\n\x00") {
 		return value
 	}
-	return strings.Map(func(r rune) rune {
-		if r == '\r' || r == '\n' || r == 0 {
-			return ' '
+	clean := []byte(value)
+	for i, c := range clean {
+		if c == '\r' || c == '\n' || c == 0 {
+			clean[i] = ' '
 		}
-		return r
-	}, value)
+	}
+	return string(clean)
 }
 
 // Set makes value the only value of name, in the place of the first one when there is one. It
