@@ -175,3 +175,12 @@ func checkPort(authority, port string) error {
 }
 
 func badHost(s string) error { return bad("host %q is not a host name with an optional port", clip(s)) }
+
+// CheckTarget takes the :path of HTTP/2 and HTTP/3 into req, whose method is set: origin-form, or
+// "*" with OPTIONS (RFC 9113 8.3.1). The error is a *core.Error.
+func CheckTarget(path string, req *core.Request) error {
+	if path == "" || path[0] != '/' && path != "*" {
+		return bad("target %q is not a path", clip(path))
+	}
+	return parseTarget(path, req)
+}

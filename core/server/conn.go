@@ -1,0 +1,436 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/sluiceproxy/sluice/core"
+	"github.com/sluiceproxy/sluice/core/http1"
+	"github.com/sluiceproxy/sluice/core/proxy"
+	"github.com/sluiceproxy/sluice/core/sock"
+)
+
+// conn is a client's connection. HTTP/1.x is served here, on one goroutine; while it waits for a
+// request it holds no buffer.
+type conn struct {
+	srv    *Server
+	ln     *listener
+	id     uint64
+	nc     net.Conn
+	state  atomic.Int32
+	s      *sock.Conn
+	rd     http1.Reader
+	body   http1.Body
+	client core.Client
+
+	mu       sync.Mutex // guards x against cut
+	x        *core.Exchange
+	limits   *Limits
+	bodyDone atomic.Bool // the request body was read to its end, or there is none
+	bodyErr  atomic.Pointer[core.Error]
+}
+
+// States of a conn.
+const (
+	stateIdle int32 = iota
+	stateActive
+	stateClosing // told to close while it was idle
+)
+
+func newConn(l *listener, nc net.Conn) *conn {
+	id := l.srv.serial.Add(1)
+	return &conn{srv: l.srv, ln: l, id: id, nc: nc}
+}
+
+// run serves the connection to its end.
+func (c *conn) run() {
+	defer c.leave()
+	if !c.open() {
+		return
+	}
+	for c.next() {
+	}
+	c.rd.Reset(nil)
+}
+
+func (c *conn) leave() {
+	if p := recover(); p != nil {
+		c.srv.log.Error("panic in a connection", "listener", *c.ln.name.Load(), "panic", p, "stack", stack())
+	}
+	c.nc.Close()
+	c.ln.open.Add(-1)
+	c.srv.conns.remove(c)
+}
+
+// start makes nc the connection that requests are read from.
+func (c *conn) start(nc net.Conn) {
+	c.nc = nc
+	c.s = sock.New(nc)
+	c.rd.Reset(c.s)
+}
+
+func (c *conn) setAddrs(peer, local net.Addr) {
+	c.client.ID = c.id
+	c.client.Peer, c.client.Local = addrPort(peer), addrPort(local)
+	c.client.IP = c.client.Peer.Addr()
+	c.client.Port = c.client.Peer.Port()
+	c.client.Addr = c.client.IP.String()
+	if !c.client.IP.IsValid() {
+		c.client.Addr = "unix:"
+	}
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok {
+		ap := t.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	return netip.AddrPort{}
+}
+
+// closeIdle ends the connection now if it waits for a request, else after the exchange. It may be
+// called from any goroutine.
+func (c *conn) closeIdle() {
+	if c.state.CompareAndSwap(stateIdle, stateClosing) {
+		c.nc.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// cut ends the connection and the exchange on it, whatever they do. It may be called from any
+// goroutine.
+func (c *conn) cut() {
+	c.nc.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.x != nil {
+		c.x.Cancel()
+	}
+}
+
+func (c *conn) setExchange(x *core.Exchange) {
+	c.mu.Lock()
+	c.x = x
+	c.mu.Unlock()
+}
+
+// next serves one request and reports whether another may follow.
+func (c *conn) next() bool {
+	head, start, err := c.readHead()
+	if err != nil {
+		return c.refuse(err, start)
+	}
+	if head == preface {
+		c.ln.front.serve(c, head)
+		return false
+	}
+	a := c.ln.begin(c.id)
+	defer a.gen.release(c.id)
+	c.limits = &a.cfg.Limits
+	x := core.NewExchange(c, c.srv.log)
+	c.begin(x, a, start)
+	m, err := c.parse(x, head)
+	if err != nil {
+		return c.refuseParsed(x, err)
+	}
+	keep := m.KeepAlive && !c.ln.closing() && c.more(c.limits)
+	return c.serve(x, a, m, keep)
+}
+
+func (c *conn) more(l *Limits) bool { return l.Requests == 0 || c.client.Nth < uint64(l.Requests) }
+
+func (c *conn) begin(x *core.Exchange, a *active, start core.Instant) {
+	c.setExchange(x)
+	c.client.Nth++
+	x.Start = start
+	x.Client = c.client
+	x.Listener = *c.ln.name.Load()
+	x.Runtime = a.gen.cfg.Runtime
+	x.Request.Scheme = "http"
+	if c.client.TLS != nil {
+		x.Request.Scheme = "https"
+	}
+}
+
+func (c *conn) parse(x *core.Exchange, head string) (http1.Message, error) {
+	x.BytesIn = int64(len(head))
+	lim := http1.Limits{Fields: c.limits.Fields, Target: int(c.limits.Target)}
+	m, err := http1.ParseRequest(head, &x.Request, &lim)
+	if err != nil {
+		return m, err
+	}
+	c.bodyErr.Store(nil)
+	c.bodyDone.Store(m.Length == 0)
+	if m.Length == 0 {
+		return m, nil
+	}
+	if max := int64(c.limits.Body); max > 0 && m.Length > max {
+		return m, core.Errorf(core.CodeBodyTooLarge, "body of %d bytes is above the limit of %d", m.Length, max)
+	}
+	if m.Expect100 {
+		x.SetExpect()
+	}
+	c.body.Init(&c.rd, c, m.Length, int64(c.limits.Body), &x.Request.Trailer)
+	x.Request.Body.Set(&c.body, m.Length)
+	return m, nil
+}
+
+// serve runs the exchange and reports whether the connection goes on.
+func (c *conn) serve(x *core.Exchange, a *active, m http1.Message, keep bool) bool {
+	forward(x, a.cfg)
+	a.handler.Handle(x)
+	keep = c.respond(x, keep)
+	return c.end(x, keep)
+}
+
+// end finishes the exchange: what is left of the request body is read or the connection given up.
+func (c *conn) end(x *core.Exchange, keep bool) bool {
+	if !c.bodyDone.Load() {
+		keep = c.settleBody(x) && keep
+	}
+	x.Finish()
+	linger := !keep && !c.bodyDone.Load() && !x.Aborted
+	c.setExchange(nil)
+	x.Release()
+	if linger {
+		c.linger()
+	}
+	if keep {
+		c.rd.Release()
+	}
+	return keep
+}
+
+// maxDiscard is how much of a request body that nobody wanted is read to keep the connection.
+const maxDiscard = 64 << 10
+
+// settleBody stops whoever still reads the request body and reads the little that may be left.
+func (c *conn) settleBody(x *core.Exchange) bool {
+	c.s.Interrupt()
+	x.Wait()
+	c.s.Uninterrupt()
+	if c.bodyDone.Load() {
+		return c.bodyErr.Load() == nil
+	}
+	if x.Expects() || c.body.Ended() || c.body.Left() > maxDiscard || c.body.Left() < 0 {
+		return false
+	}
+	buf := http1.Buffers{}.Get()
+	defer http1.Buffers{}.Put(buf)
+	for {
+		if _, err := c.body.Read(buf); err != nil {
+			return err == io.EOF
+		}
+	}
+}
+
+// BeforeRead implements http1.Owner for the request body.
+func (c *conn) BeforeRead() error {
+	if c.x.MeetExpectation(false) {
+		if _, err := c.nc.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n")); err != nil {
+			return err
+		}
+	}
+	c.s.ReadTimeout(c.limits.BodyIdle.Std())
+	return nil
+}
+
+// BodyEnded implements http1.Owner for the request body.
+func (c *conn) BodyEnded(err error) error {
+	if err == nil {
+		c.bodyDone.Store(true)
+		return nil
+	}
+	if errors.Is(err, http1.ErrBodyClosed) {
+		return err
+	}
+	e, ok := core.AsError(err)
+	switch {
+	case ok:
+	case sock.IsTimeout(err):
+		e = core.Errorf(core.CodeClientTimeout, "request body paused for longer than %s", c.limits.BodyIdle)
+	default:
+		e = core.NewError(core.CodeClientClosed, err)
+	}
+	c.bodyErr.Store(e)
+	return e
+}
+
+// readHead waits for a request and returns its head, and when its first byte was there.
+func (c *conn) readHead() (string, core.Instant, error) {
+	cfg := c.ln.active.Load().cfg
+	lim := &cfg.Limits
+	if c.rd.Buffered() == 0 {
+		if err := c.await(lim); err != nil {
+			return "", 0, err
+		}
+	}
+	start := core.Now()
+	limit := int(lim.Head)
+	if limit == 0 {
+		limit = maxHead
+	}
+	for {
+		head, ok, err := c.rd.Head(limit)
+		if err != nil {
+			return "", start, c.headError(err, lim)
+		}
+		if ok {
+			return head, start, nil
+		}
+		if lim.HeadTime > 0 {
+			c.s.ReadAt(start.Add(lim.HeadTime.Std()))
+		}
+		if err := c.rd.Fill(); err != nil {
+			return "", start, c.headError(err, lim)
+		}
+	}
+}
+
+// maxHead bounds a head where the configuration sets no limit.
+const maxHead = 1 << 20
+
+// await waits, without a buffer, for the first bytes of a request.
+func (c *conn) await(lim *Limits) error {
+	wait := lim.KeepAlive.Std()
+	if c.client.Nth == 0 && lim.HeadTime > 0 {
+		wait = lim.HeadTime.Std()
+	}
+	c.s.ReadTimeout(wait)
+	c.state.CompareAndSwap(stateActive, stateIdle) // a new connection is idle already
+	if c.ln.closing() {
+		return errQuiet
+	}
+	err := c.rd.Fill()
+	if !c.state.CompareAndSwap(stateIdle, stateActive) && err == nil {
+		// Told to close while a request was arriving: it is still served, as the last one.
+		c.state.Store(stateActive)
+		c.s.Uninterrupt()
+	}
+	if err != nil {
+		return errQuiet
+	}
+	return nil
+}
+
+// errQuiet ends a connection on which nothing is under way.
+var errQuiet = errors.New("connection ended between requests")
+
+func (c *conn) headError(err error, lim *Limits) error {
+	switch {
+	case errors.Is(err, http1.ErrHeadTooLarge):
+		if c.targetTooLong(lim) {
+			return core.NewError(core.CodeTargetTooLong, err)
+		}
+		return core.NewError(core.CodeHeadTooLarge, err)
+	case errors.Is(err, http1.ErrLineEnd):
+		return core.NewError(core.CodeBadRequest, err)
+	case sock.IsTimeout(err):
+		return core.Errorf(core.CodeClientTimeout, "request head not complete after %s", lim.HeadTime)
+	}
+	return errQuiet
+}
+
+// targetTooLong tells a head that is too large for its request line from one with many fields.
+func (c *conn) targetTooLong(lim *Limits) bool {
+	p := c.rd.Peek()
+	if max := int(lim.Target); max > 0 && len(p) > max {
+		for _, b := range p[:max] {
+			if b == '\n' {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// refuse answers a request whose head could not be read, and closes.
+func (c *conn) refuse(err error, start core.Instant) bool {
+	if errors.Is(err, errQuiet) {
+		return false
+	}
+	a := c.ln.begin(c.id)
+	defer a.gen.release(c.id)
+	c.limits = &a.cfg.Limits
+	x := core.NewExchange(c, c.srv.log)
+	c.begin(x, a, start)
+	c.bodyDone.Store(false)
+	x.Request.Proto = core.HTTP11
+	return c.refuseParsed(x, err)
+}
+
+// refuseParsed answers a request that is not valid. The listener's filters do not see it: nobody
+// knows what it says.
+func (c *conn) refuseParsed(x *core.Exchange, err error) bool {
+	e, ok := core.AsError(err)
+	if !ok {
+		e = core.NewError(core.CodeBadRequest, err)
+	}
+	c.bodyDone.Store(false)
+	x.Request.Body.Clear()
+	if x.Request.Proto == 0 {
+		x.Request.Proto = core.HTTP11
+	}
+	proxy.Fail(x, e)
+	c.srv.log.Debug("request refused", "listener", x.Listener, "client", x.Client.Addr, "error", e.Error())
+	c.respond(x, false)
+	x.Finish()
+	c.setExchange(nil)
+	x.Release()
+	c.linger()
+	return false
+}
+
+// lingerTime and lingerBytes bound how long a connection is read after the last response, so that
+// the client gets to read it: closing with bytes unread would reset the connection.
+const (
+	lingerTime  = 2 * time.Second
+	lingerBytes = 1 << 20
+)
+
+func (c *conn) linger() {
+	if err := c.s.CloseWrite(); err != nil {
+		return
+	}
+	c.s.Uninterrupt()
+	c.nc.SetReadDeadline(time.Now().Add(lingerTime))
+	buf := http1.Buffers{}.Get()
+	defer http1.Buffers{}.Put(buf)
+	for n := 0; n < lingerBytes; {
+		k, err := c.nc.Read(buf)
+		n += k
+		if err != nil {
+			return
+		}
+	}
+}
+
+var _ core.Front = (*conn)(nil)
+
+// Interim implements core.Front.
+func (c *conn) Interim(x *core.Exchange, status int, h *core.Header) error {
+	if x.Request.Proto != core.HTTP11 || status == 100 && !x.MeetExpectation(true) {
+		return nil
+	}
+	c.s.WriteTimeout(c.limits.WriteIdle.Std())
+	_, err := c.s.Write(http1.AppendInterim(make([]byte, 0, 512), status, h, ""))
+	return err
+}
+
+// AbortRequestBody implements core.Front.
+func (c *conn) AbortRequestBody(*core.Exchange) { c.s.Interrupt() }
+
+// ClientGone implements core.Front.
+func (c *conn) ClientGone(*core.Exchange) bool {
+	sc, ok := c.nc.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	return sock.PeerClosed(sc)
+}
