@@ -33,7 +33,8 @@ const (
 )
 
 // Body reads a message's body from a Reader. It is an io.ReadCloser; Init makes it ready, again
-// for each message.
+// for each message. Once it has ended it touches neither Reader nor Owner any more, which may by
+// then serve somebody else.
 type Body struct {
 	rd      *Reader
 	owner   Owner
@@ -216,7 +217,19 @@ func (b *Body) Left() int64 {
 // AllBuffered reports whether the rest of the body is of known length and in the buffer, so that
 // one Read into enough memory returns all of it without waiting.
 func (b *Body) AllBuffered() bool {
-	return b.kind == byLength && b.left <= int64(b.rd.Buffered())
+	return b.ended || b.kind == byLength && b.left <= int64(b.rd.Buffered())
+}
+
+// Ready reports whether the next Read returns without waiting for the connection. It may be false
+// where that is not sure.
+func (b *Body) Ready() bool {
+	switch {
+	case b.ended:
+		return true
+	case b.kind == byChunk:
+		return b.chunkBuffered()
+	}
+	return b.rd.Buffered() > 0
 }
 
 // Splice moves the rest of a body of known length to dst inside the kernel. It returns

@@ -36,6 +36,20 @@ func (b *Body) nextChunk() error {
 	return nil
 }
 
+// chunkBuffered reports whether the next chunk's size and a byte of its data, or the whole end of
+// the body, are in the buffer. A size with leading zeros is not worth the trouble.
+func (b *Body) chunkBuffered() bool {
+	p := b.rd.Peek()
+	if b.left < 0 {
+		p = bytes.TrimPrefix(p, []byte("\r\n"))
+	}
+	if bytes.HasPrefix(p, []byte("0")) {
+		return bytes.HasPrefix(p, []byte("0\r\n\r\n"))
+	}
+	i := bytes.IndexByte(p, '\n')
+	return i > 0 && i+1 < len(p)
+}
+
 func (b *Body) chunkDataEnd() error {
 	if err := b.need(2); err != nil {
 		return err

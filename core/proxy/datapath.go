@@ -98,8 +98,9 @@ type dispatch struct {
 }
 
 func (d *dispatch) Handle(x *core.Exchange) error {
-	if d.rewrite != nil {
+	if d.rewrite != nil && !x.Rewritten {
 		d.rewrite.Apply(x)
+		x.Rewritten = true
 	}
 	return callUpstream(x)
 }

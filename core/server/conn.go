@@ -28,6 +28,7 @@ type conn struct {
 	rd     http1.Reader
 	body   http1.Body
 	client core.Client
+	stats  ConnStats // of the configuration that the connection was accepted with; may be nil
 
 	mu       sync.Mutex // guards x against cut
 	x        *core.Exchange
@@ -45,7 +46,7 @@ const (
 
 func newConn(l *listener, nc net.Conn) *conn {
 	id := l.srv.serial.Add(1)
-	return &conn{srv: l.srv, ln: l, id: id, nc: nc}
+	return &conn{srv: l.srv, ln: l, id: id, nc: nc, stats: l.active.Load().stats}
 }
 
 // run serves the connection to its end.
@@ -65,6 +66,9 @@ func (c *conn) leave() {
 	}
 	c.nc.Close()
 	c.ln.open.Add(-1)
+	if c.stats != nil {
+		c.stats.Closed()
+	}
 	c.srv.conns.remove(c)
 }
 

@@ -21,6 +21,13 @@ type Listener struct {
 	Name    string
 	Config  *ListenerConfig
 	Handler core.Handler
+	Stats   ConnStats // may be nil
+}
+
+// ConnStats counts a listener's connections.
+type ConnStats interface {
+	Accepted()
+	Closed()
 }
 
 // generation counts the exchanges that run on a configuration, in shards so that cores do not
@@ -72,6 +79,7 @@ type active struct {
 	gen     *generation
 	cfg     *ListenerConfig
 	handler core.Handler
+	stats   ConnStats
 }
 
 // begin takes the current configuration for one exchange of the connection id.

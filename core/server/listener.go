@@ -37,7 +37,7 @@ func (l *listener) install(c *Listener, gen *generation, sec *secrets) {
 	if old := l.secrets.Swap(sec); old != nil {
 		old.close()
 	}
-	l.active.Store(&active{gen: gen, cfg: c.Config, handler: c.Handler})
+	l.active.Store(&active{gen: gen, cfg: c.Config, handler: c.Handler, stats: c.Stats})
 }
 
 // retire closes a listener that the new configuration has not. Its connections end with their
@@ -136,6 +136,9 @@ func (l *listener) serve(nc net.Conn) {
 		return
 	}
 	c := newConn(l, nc)
+	if c.stats != nil {
+		c.stats.Accepted()
+	}
 	l.srv.conns.add(c)
 	l.srv.wg.Go(c.run)
 }

@@ -19,8 +19,8 @@ func (c *conn) respond(x *core.Exchange, keep bool) bool {
 		c.tunnel(x)
 		return false
 	}
-	if x.Expects() {
-		// The client may or may not send the body now: what follows cannot be told apart.
+	if x.Expects() || c.bodyErr.Load() != nil {
+		// What the client sends next may be the body or a request: it cannot be told.
 		keep = false
 	}
 	f := framing(x, keep)

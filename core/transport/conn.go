@@ -16,7 +16,7 @@ type conn struct {
 	pool      *Pool
 	s         *sock.Conn
 	rd        http1.Reader
-	body      http1.Body // of the response
+	body      *responseBody // of the response; nil without one
 	idleSince core.Instant
 	uses      uint64
 	closing   sync.Once
@@ -77,15 +77,17 @@ func bodyError(err error) error {
 // finish ends the exchange on the connection and keeps or closes it.
 func (c *conn) finish(err error) {
 	x, end := c.x, c.end
-	c.x, c.end = nil, nil
 	if x == nil {
 		return
 	}
 	if a := x.AttemptAt(c.attempt); a != nil {
 		a.Total = core.Now().Sub(a.Start)
-		a.BytesIn = c.body.Total()
+		if c.body != nil {
+			a.BytesIn = c.body.Total()
+		}
 		a.BytesOut = c.pump.bytes.Load()
 	}
+	c.x, c.end, c.body = nil, nil, nil
 	keep := err == nil && c.alive && c.pump.idle() && c.rd.Buffered() == 0
 	if keep {
 		c.rd.Release()
@@ -94,6 +96,20 @@ func (c *conn) finish(err error) {
 		c.close()
 	}
 	end.AttemptEnded(x, err)
+}
+
+// responseBody belongs to its exchange, not to the connection: who reads it may close it after the
+// connection has gone on to the next one.
+type responseBody struct {
+	http1.Body
+}
+
+var responseBodies = sync.Pool{New: func() any { return new(responseBody) }}
+
+// Done implements core.Done: nobody reads the body any more.
+func (b *responseBody) Done(*core.Exchange) {
+	b.Body = http1.Body{}
+	responseBodies.Put(b)
 }
 
 // pumpState is what the goroutine that sends a request body shares with the one that reads the

@@ -58,7 +58,7 @@ func (p *Pool) roundTripH2(x *core.Exchange, by core.Instant, end Ender) error {
 	c := p.h2.reserve()
 	a.Reused = c != nil
 	if c == nil {
-		one, many, err := p.connectH2(by)
+		one, many, err := p.connectH2(x, by)
 		if err != nil {
 			return timedOut(x, err)
 		}
@@ -79,11 +79,11 @@ func (h *h2Pool) isHTTP1() bool {
 
 // connectH2 makes a connection, or waits for the one that another exchange is making. What comes
 // is HTTP/1.1 when ALPN says so and the protocol is auto.
-func (p *Pool) connectH2(by core.Instant) (*conn, *http2.ClientConn, error) {
+func (p *Pool) connectH2(x *core.Exchange, by core.Instant) (*conn, *http2.ClientConn, error) {
 	for {
 		done, mine := p.h2.beginDial()
 		if mine {
-			one, many, err := p.dialH2(by)
+			one, many, err := p.dialH2(x, by)
 			p.h2.endDial(done)
 			return one, many, err
 		}
@@ -94,7 +94,7 @@ func (p *Pool) connectH2(by core.Instant) (*conn, *http2.ClientConn, error) {
 			return nil, c, nil
 		}
 		if p.h2.isHTTP1() {
-			c, err := p.connect(by)
+			c, err := p.connect(x, by)
 			return c, nil, err
 		}
 	}
@@ -132,8 +132,8 @@ func awaitDial(done chan struct{}, by core.Instant) error {
 	}
 }
 
-func (p *Pool) dialH2(by core.Instant) (*conn, *http2.ClientConn, error) {
-	nc, err := p.dialCounted(by)
+func (p *Pool) dialH2(x *core.Exchange, by core.Instant) (*conn, *http2.ClientConn, error) {
+	nc, err := p.dialCounted(x, by)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -133,8 +133,8 @@ func (p *Pool) reap() {
 }
 
 // connect makes a connection, within timeout.connect and before by.
-func (p *Pool) connect(by core.Instant) (*conn, error) {
-	nc, err := p.dialCounted(by)
+func (p *Pool) connect(x *core.Exchange, by core.Instant) (*conn, error) {
+	nc, err := p.dialCounted(x, by)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,15 @@ func (p *Pool) connect(by core.Instant) (*conn, error) {
 	return c, nil
 }
 
-func (p *Pool) dialCounted(by core.Instant) (net.Conn, error) {
+// stopDial lets a cancelled exchange stop connecting.
+type stopDial context.CancelFunc
+
+func (s stopDial) Close() error {
+	s()
+	return nil
+}
+
+func (p *Pool) dialCounted(x *core.Exchange, by core.Instant) (net.Conn, error) {
 	if n := p.open.Add(1); p.cfg.MaxConns > 0 && n > int64(p.cfg.MaxConns) {
 		p.open.Add(-1)
 		return nil, core.Errorf(core.CodeOverflow, "all %d connections are in use", p.cfg.MaxConns)
@@ -155,17 +163,22 @@ func (p *Pool) dialCounted(by core.Instant) (net.Conn, error) {
 			timeout = left
 		}
 	}
-	ctx, cancel := context.Background(), context.CancelFunc(func() {})
+	ctx, cancel := context.WithCancel(context.Background())
 	if timeout > 0 {
-		ctx, cancel = context.WithTimeout(ctx, timeout)
+		ctx, cancel = context.WithTimeout(context.Background(), timeout)
 	}
 	defer cancel()
+	x.OnCancel(stopDial(cancel))
 	nc, err := p.Dial(ctx)
-	if err != nil {
-		p.open.Add(-1)
-		return nil, err
+	x.OnCancel(nil)
+	if err == nil {
+		return nc, nil
 	}
-	return nc, nil
+	p.open.Add(-1)
+	if x.Cancelled() {
+		return nil, core.NewError(core.CodeCancelled, err)
+	}
+	return nil, err
 }
 
 // Dial makes a connection of its own, with the TLS handshake done, that the pool knows nothing

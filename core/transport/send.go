@@ -51,7 +51,7 @@ func (p *Pool) roundTrip1(x *core.Exchange, by core.Instant, end Ender) error {
 }
 
 func (p *Pool) roundTripNew(x *core.Exchange, by core.Instant, end Ender) error {
-	c, err := p.connect(by)
+	c, err := p.connect(x, by)
 	if err != nil {
 		return timedOut(x, err)
 	}
@@ -122,11 +122,12 @@ func (c *conn) handOver(x *core.Exchange, m http1.Message) {
 		c.s.ReadTimeout(0)
 		resp.Tunnel = &tunnel{c: c}
 	case m.Length == 0:
-		c.body = http1.Body{}
 		c.finish(nil)
 	default:
+		c.body = responseBodies.Get().(*responseBody)
 		c.body.Init(&c.rd, c, m.Length, 0, &resp.Trailer)
-		resp.Body.Set(&c.body, max(m.Length, -1))
+		x.OnDone(c.body)
+		resp.Body.Set(&c.body.Body, max(m.Length, -1))
 	}
 }
 
