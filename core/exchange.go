@@ -34,6 +34,8 @@ type Exchange struct {
 
 	// Start is when the first byte of the request was there.
 	Start Instant
+	// Ended is when the response's last byte had gone, or was given up: set before OnDone.
+	Ended Instant
 	// BytesIn and BytesOut count what came from and went to the client, heads and framing included.
 	// They are complete in OnDone.
 	BytesIn, BytesOut int64
@@ -344,6 +346,7 @@ func NewExchange(front Front, log *slog.Logger) *Exchange {
 func (x *Exchange) Finish() {
 	x.bg.Wait()
 	x.joinForks()
+	x.Ended = Now()
 	x.runDoneList()
 }
 

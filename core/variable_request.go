@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 var requestVars = []varDef{
@@ -42,7 +43,7 @@ var requestVars = []varDef{
 	{name: "request_length", doc: "bytes read from the client for this request, head included",
 		integer: func(x *Exchange) (int64, bool) { return x.BytesIn, true }},
 	{name: "request_time", doc: "time since the first byte of the request",
-		millis: func(x *Exchange) (int64, bool) { return Now().Sub(x.Start).Milliseconds(), true }},
+		millis: func(x *Exchange) (int64, bool) { return requestTime(x).Milliseconds(), true }},
 	{name: "request_id", doc: "id of the request: 32 hexadecimal digits unless a filter set another",
 		text: func(x *Exchange) (string, bool) { return x.ID(), true }},
 	{name: "scheme", doc: "http or https", text: func(x *Exchange) (string, bool) { return set(x.Request.Scheme) }},
@@ -191,4 +192,12 @@ func namesField(arg, field string) bool {
 		}
 	}
 	return true
+}
+
+// requestTime is the time from the request's first byte to the response's last, or to now.
+func requestTime(x *Exchange) time.Duration {
+	if x.Ended != 0 {
+		return x.Ended.Sub(x.Start)
+	}
+	return Now().Sub(x.Start)
 }

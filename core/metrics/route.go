@@ -82,7 +82,7 @@ func (r *RouteStats) Done(x *core.Exchange) {
 	}
 	s := r.shard(x.Client.ID)
 	s.classes[classOf(x.Response.Status)].Add(1)
-	s.latency.observe(core.Now().Sub(x.Start))
+	s.latency.observe(x.Ended.Sub(x.Start))
 	if x.Err != nil {
 		r.errors[codeIndex(x.Err.Code)].Add(1)
 	}

@@ -28,10 +28,14 @@ type conn struct {
 	rd     http1.Reader
 	body   http1.Body
 	client core.Client
-	stats  ConnStats // of the configuration that the connection was accepted with; may be nil
+	last   core.Instant // when the last exchange ended, 0 before the first
+	stats  ConnStats    // of the configuration that the connection was accepted with; may be nil
 
 	mu       sync.Mutex // guards x against cut
 	x        *core.Exchange
+	left     job // taken inline, to be served by next
+	inlined  func(p []byte, n int) bool
+	over     bool // the connection ends with the exchange served inline
 	limits   *Limits
 	bodyDone atomic.Bool // the request body was read to its end, or there is none
 	bodyErr  atomic.Pointer[core.Error]
@@ -56,6 +60,9 @@ func (c *conn) run() {
 		return
 	}
 	for c.next() {
+		if c.s.Plain() && c.rd.Buffered() == 0 && !c.inline() {
+			break
+		}
 	}
 	c.rd.Reset(nil)
 }
@@ -125,6 +132,10 @@ func (c *conn) setExchange(x *core.Exchange) {
 
 // next serves one request and reports whether another may follow.
 func (c *conn) next() bool {
+	if j := c.left; j.x != nil {
+		c.left = job{}
+		return c.do(j)
+	}
 	head, start, err := c.readHead()
 	if err != nil {
 		return c.refuse(err, start)
@@ -133,17 +144,35 @@ func (c *conn) next() bool {
 		c.ln.front.serve(c, head)
 		return false
 	}
-	a := c.ln.begin(c.id)
-	defer a.gen.release(c.id)
-	c.limits = &a.cfg.Limits
-	x := core.NewExchange(c, c.srv.log)
-	c.begin(x, a, start)
-	m, err := c.parse(x, head)
-	if err != nil {
-		return c.refuseParsed(x, err)
+	return c.do(c.take(head, start))
+}
+
+// job is a request that was read, with the configuration it is served by.
+type job struct {
+	x   *core.Exchange
+	a   *active
+	m   http1.Message
+	err error // the request is not valid
+}
+
+// take makes an exchange of a head.
+func (c *conn) take(head string, start core.Instant) job {
+	j := job{a: c.ln.begin(c.id)}
+	c.limits = &j.a.cfg.Limits
+	j.x = core.NewExchange(c, c.srv.log)
+	c.begin(j.x, j.a, start)
+	j.m, j.err = c.parse(j.x, head)
+	return j
+}
+
+// do serves a job and reports whether another may follow.
+func (c *conn) do(j job) bool {
+	defer j.a.gen.release(c.id)
+	if j.err != nil {
+		return c.refuseParsed(j.x, j.err)
 	}
-	keep := m.KeepAlive && !c.ln.closing() && c.more(c.limits)
-	return c.serve(x, a, m, keep)
+	keep := j.m.KeepAlive && !c.ln.closing() && c.more(c.limits)
+	return c.serve(j.x, j.a, j.m, keep)
 }
 
 func (c *conn) more(l *Limits) bool { return l.Requests == 0 || c.client.Nth < uint64(l.Requests) }
@@ -200,6 +229,7 @@ func (c *conn) end(x *core.Exchange, keep bool) bool {
 	x.Finish()
 	linger := !keep && !c.bodyDone.Load() && !x.Aborted
 	c.setExchange(nil)
+	c.last = x.Ended
 	x.Release()
 	if linger {
 		c.linger()
@@ -275,12 +305,8 @@ func (c *conn) readHead() (string, core.Instant, error) {
 		}
 	}
 	start := core.Now()
-	limit := int(lim.Head)
-	if limit == 0 {
-		limit = maxHead
-	}
 	for {
-		head, ok, err := c.rd.Head(limit)
+		head, ok, err := c.rd.Head(lim.head())
 		if err != nil {
 			return "", start, c.headError(err, lim)
 		}
@@ -288,7 +314,8 @@ func (c *conn) readHead() (string, core.Instant, error) {
 			return head, start, nil
 		}
 		if lim.HeadTime > 0 {
-			c.s.ReadAt(start.Add(lim.HeadTime.Std()))
+			now := core.Now()
+			c.s.ReadTimeoutFrom(now, max(start.Add(lim.HeadTime.Std()).Sub(now), time.Nanosecond))
 		}
 		if err := c.rd.Fill(); err != nil {
 			return "", start, c.headError(err, lim)
@@ -299,27 +326,48 @@ func (c *conn) readHead() (string, core.Instant, error) {
 // maxHead bounds a head where the configuration sets no limit.
 const maxHead = 1 << 20
 
+func (l *Limits) head() int {
+	if l.Head == 0 {
+		return maxHead
+	}
+	return int(l.Head)
+}
+
 // await waits, without a buffer, for the first bytes of a request.
 func (c *conn) await(lim *Limits) error {
+	if !c.rest(lim) {
+		return errQuiet
+	}
+	err := c.rd.Fill()
+	c.wake(err)
+	if err != nil {
+		return errQuiet
+	}
+	return nil
+}
+
+// rest makes the connection idle, for as long as limits.keep_alive allows. It returns false when
+// the connection should close instead.
+func (c *conn) rest(lim *Limits) bool {
 	wait := lim.KeepAlive.Std()
 	if c.client.Nth == 0 && lim.HeadTime > 0 {
 		wait = lim.HeadTime.Std()
 	}
-	c.s.ReadTimeout(wait)
-	c.state.CompareAndSwap(stateActive, stateIdle) // a new connection is idle already
-	if c.ln.closing() {
-		return errQuiet
+	if c.last == 0 {
+		c.last = core.Now()
 	}
-	err := c.rd.Fill()
+	c.s.ReadTimeoutFrom(c.last, wait)
+	c.state.CompareAndSwap(stateActive, stateIdle) // a new connection is idle already
+	return !c.ln.closing()
+}
+
+// wake makes the connection active again.
+func (c *conn) wake(err error) {
 	if !c.state.CompareAndSwap(stateIdle, stateActive) && err == nil {
 		// Told to close while a request was arriving: it is still served, as the last one.
 		c.state.Store(stateActive)
 		c.s.Uninterrupt()
 	}
-	if err != nil {
-		return errQuiet
-	}
-	return nil
 }
 
 // errQuiet ends a connection on which nothing is under way.

@@ -18,8 +18,18 @@ type Conn struct {
 	raw syscall.RawConn // nil when the bytes on the descriptor are not ours to read
 
 	rd      pending
+	wr      outgoing
 	readBy  core.Instant // deadlines as set on the socket, 0 for none
 	writeBy core.Instant
+}
+
+// outgoing carries one write through RawConn.Write.
+type outgoing struct {
+	call  func(fd uintptr) bool
+	buf   []byte
+	wrote int
+	err   error
+	idle  time.Duration // how long the peer may take nothing; 0 for ever
 }
 
 // pending carries one read through RawConn.Read, whose callback is made once for each connection.
@@ -32,11 +42,13 @@ type pending struct {
 	n     int
 	err   error
 	phase uint8
+	take  func(p []byte, n int) bool
 }
 
 const (
 	phaseRead  uint8 = iota // read at once, wait when there is nothing
 	phaseWrite              // write out, then wait, then read
+	phaseEach               // read, hand over, wait, again
 )
 
 // New wraps c.
@@ -54,6 +66,7 @@ func New(c net.Conn) *Conn {
 	if raw, err := sc.SyscallConn(); err == nil {
 		s.raw = raw
 		s.rd.call = s.onReady
+		s.wr.call = s.onWritable
 	}
 	return s
 }
@@ -140,6 +153,20 @@ func (c *Conn) WriteRead(out, p []byte) (sent, n int, err error) {
 	return sent, n, err
 }
 
+// EachRead borrows a buffer and reads into it whenever bytes have come, and calls take with it and
+// their number; take gives the buffer back. While take returns true it waits for more, again
+// without a buffer. It returns nil when take has returned false, io.EOF at the end of the stream.
+// Only a plain connection can do this, and take must not read from it.
+//
+// Between two calls of take it does not first try a read that is bound to find nothing. The price:
+// an end of the stream that came in the same moment as the bytes before it is seen only with the
+// next deadline.
+func (c *Conn) EachRead(from Buffers, take func(p []byte, n int) bool) error {
+	c.rd.buf, c.rd.from, c.rd.phase, c.rd.take = nil, from, phaseEach, take
+	_, err := c.read()
+	return err
+}
+
 var errPartialWrite = errors.New("partial write")
 
 func (c *Conn) finishWrite(out []byte, sent int, p []byte) (int, int, error) {
@@ -150,6 +177,47 @@ func (c *Conn) finishWrite(out []byte, sent int, p []byte) (int, int, error) {
 	}
 	n, err := c.Read(p)
 	return sent, n, err
+}
+
+// Write writes all of p, as net.Conn does.
+func (c *Conn) Write(p []byte) (int, error) {
+	if c.raw == nil || len(p) == 0 {
+		return c.Conn.Write(p)
+	}
+	c.wr.buf, c.wr.wrote, c.wr.err = p, 0, nil
+	err := c.raw.Write(c.wr.call)
+	c.wr.buf = nil
+	if err == nil {
+		err = c.wr.err
+	}
+	return c.wr.wrote, err
+}
+
+// onWritable writes what the socket takes. A deadline is set only here, where a wait is due.
+func (c *Conn) onWritable(fd uintptr) bool {
+	w := &c.wr
+	for w.wrote < len(w.buf) {
+		n, err := rawWrite(int(fd), w.buf[w.wrote:])
+		switch err {
+		case 0:
+			w.wrote += n
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			c.deadlineForWrite()
+			return false
+		default:
+			w.err = os.NewSyscallError("write", err)
+			return true
+		}
+	}
+	return true
+}
+
+func (c *Conn) deadlineForWrite() {
+	if at, change := next(c.writeBy, core.Now(), c.wr.idle); change {
+		c.writeBy = at
+		c.Conn.SetWriteDeadline(wall(at))
+	}
 }
 
 func (c *Conn) read() (int, error) {
@@ -170,17 +238,20 @@ func (c *Conn) read() (int, error) {
 // became readable. False means wait.
 func (c *Conn) onReady(fd uintptr) bool {
 	r := &c.rd
-	if r.phase == phaseWrite {
+	switch r.phase {
+	case phaseWrite:
 		return r.writeOut(int(fd))
+	case phaseEach:
+		return r.each(int(fd))
 	}
 	borrow := r.buf == nil
 	if borrow {
 		r.buf = r.from.Get()
 	}
 	for {
-		n, err := syscall.Read(int(fd), r.buf)
+		n, err := rawRead(int(fd), r.buf)
 		switch err {
-		case nil:
+		case 0:
 			r.n = n
 			return true
 		case syscall.EINTR:
@@ -198,18 +269,48 @@ func (c *Conn) onReady(fd uintptr) bool {
 	}
 }
 
+// each reads and hands over until a read has left room in its buffer: then the socket is empty, and
+// its next bytes will wake the poller.
+func (r *pending) each(fd int) bool {
+	for {
+		p := r.from.Get()
+		n, err := rawRead(fd, p)
+		if n <= 0 || err != 0 {
+			r.from.Put(p)
+		}
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			return false
+		case err != 0:
+			r.err = os.NewSyscallError("read", err)
+			return true
+		case n == 0:
+			return true
+		}
+		if !r.take(p, n) {
+			r.n = n
+			return true
+		}
+		if n < len(p) {
+			return false
+		}
+	}
+}
+
 // writeOut sends the request inside the read loop: readiness was reset before, so the answer's
 // edge cannot be missed and the usual read that finds nothing is saved.
 func (r *pending) writeOut(fd int) bool {
 	r.phase = phaseRead
 	for {
-		n, err := syscall.Write(fd, r.out)
+		n, err := rawWrite(fd, r.out)
 		switch {
 		case err == syscall.EINTR:
 			continue
 		case err == syscall.EAGAIN:
 			n = 0
-		case err != nil:
+		case err != 0:
 			r.err = os.NewSyscallError("write", err)
 			return true
 		}
@@ -279,24 +380,23 @@ func peekClosed(fd int) bool {
 func slack(d time.Duration) time.Duration { return d / 8 }
 
 // ReadTimeout makes reads fail after d from now, or up to an eighth later; 0 for never.
-func (c *Conn) ReadTimeout(d time.Duration) {
-	if at, change := next(c.readBy, d); change {
+func (c *Conn) ReadTimeout(d time.Duration) { c.ReadTimeoutFrom(core.Now(), d) }
+
+// ReadTimeoutFrom is ReadTimeout for a caller that has read the clock.
+func (c *Conn) ReadTimeoutFrom(now core.Instant, d time.Duration) {
+	if at, change := next(c.readBy, now, d); change {
 		c.readBy = at
 		c.Conn.SetReadDeadline(wall(at))
 	}
 }
 
-// WriteTimeout makes writes fail after d from now, or up to an eighth later; 0 for never.
+// WriteTimeout makes a write fail when the peer takes nothing for d, or up to an eighth longer; 0
+// for never.
 func (c *Conn) WriteTimeout(d time.Duration) {
-	if at, change := next(c.writeBy, d); change {
-		c.writeBy = at
-		c.Conn.SetWriteDeadline(wall(at))
+	c.wr.idle = d
+	if c.raw == nil {
+		c.deadlineForWrite()
 	}
-}
-
-// ReadAt makes reads fail at the instant, or up to an eighth of the time that is left later.
-func (c *Conn) ReadAt(at core.Instant) {
-	c.ReadTimeout(max(at.Sub(core.Now()), time.Nanosecond))
 }
 
 // Interrupt makes a read that is blocked, and every later one, fail with a timeout until the next
@@ -309,11 +409,11 @@ func (c *Conn) Uninterrupt() {
 	c.Conn.SetReadDeadline(time.Time{})
 }
 
-func next(set core.Instant, d time.Duration) (core.Instant, bool) {
+func next(set, now core.Instant, d time.Duration) (core.Instant, bool) {
 	if d <= 0 {
 		return 0, set != 0
 	}
-	want := core.Now().Add(d)
+	want := now.Add(d)
 	if set >= want && set <= want.Add(slack(d)) {
 		return set, false
 	}

@@ -51,7 +51,8 @@ func (c *Conn) Splice(src *Conn, n int64, waiter Waiter, writeIdle time.Duration
 			s.release()
 			return moved, &SrcError{err}
 		}
-		c.WriteTimeout(writeIdle)
+		c.wr.idle = writeIdle
+		c.deadlineForWrite()
 		k, err := s.drain(c)
 		moved += k
 		if err != nil {

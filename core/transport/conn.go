@@ -23,8 +23,10 @@ type conn struct {
 
 	x       *core.Exchange
 	end     Ender
-	attempt int  // index of the exchange's attempt
+	attempt int // index of the exchange's attempt
+	headAt  core.Instant
 	alive   bool // the response lets the connection be kept
+	whole   bool // all of the response came with its head
 	got     bool // a byte of the response has come
 	sent    bool // a byte of the request has gone
 	pump    pumpState
@@ -80,8 +82,12 @@ func (c *conn) finish(err error) {
 	if x == nil {
 		return
 	}
+	now := c.headAt
+	if !c.whole {
+		now = core.Now()
+	}
 	if a := x.AttemptAt(c.attempt); a != nil {
-		a.Total = core.Now().Sub(a.Start)
+		a.Total = now.Sub(a.Start)
 		if c.body != nil {
 			a.BytesIn = c.body.Total()
 		}
@@ -91,7 +97,7 @@ func (c *conn) finish(err error) {
 	keep := err == nil && c.alive && c.pump.idle() && c.rd.Buffered() == 0
 	if keep {
 		c.rd.Release()
-		c.pool.put(c)
+		c.pool.put(c, now)
 	} else {
 		c.close()
 	}

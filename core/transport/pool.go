@@ -65,13 +65,13 @@ const staleAfter = time.Millisecond
 
 // take returns a kept connection that looks alive, nil when there is none. careful has even the
 // freshest one checked.
-func (p *Pool) take(careful bool) *conn {
+func (p *Pool) take(now core.Instant, careful bool) *conn {
 	for {
 		c := p.pop()
 		if c == nil {
 			return nil
 		}
-		if !careful && core.Now().Sub(c.idleSince) < staleAfter {
+		if !careful && now.Sub(c.idleSince) < staleAfter {
 			return c
 		}
 		if !c.s.Stale() {
@@ -95,8 +95,8 @@ func (p *Pool) pop() *conn {
 }
 
 // put keeps a connection for the next exchange, or closes it.
-func (p *Pool) put(c *conn) {
-	c.idleSince = core.Now()
+func (p *Pool) put(c *conn, now core.Instant) {
+	c.idleSince = now
 	p.mu.Lock()
 	if p.closed || len(p.idle) >= p.cfg.KeepIdle {
 		p.mu.Unlock()

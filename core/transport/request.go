@@ -16,23 +16,27 @@ func (c *conn) send(x *core.Exchange, by core.Instant) error {
 	req := &x.Request
 	length := req.Body.Length()
 	out := http1.AppendRequest(http1.Buffers{}.Get()[:0], req, length)
+	now := x.LastAttempt().Start
 	if req.Body.None() || length == 0 {
-		return c.writeAndWait(out, by)
+		return c.writeAndWait(out, now, by)
 	}
 	if small, ok, err := appendSmallBody(out, &req.Body, length); err != nil {
 		http1.Buffers{}.Put(out)
 		return clientBodyError(err)
 	} else if ok {
 		c.pump.bytes.Store(length)
-		return c.writeAndWait(small, by)
+		return c.writeAndWait(small, now, by)
 	}
 	return c.stream(x, out, length)
 }
 
 // writeAndWait writes the whole request and reads the beginning of the answer in the memory that
 // the request was written from.
-func (c *conn) writeAndWait(out []byte, by core.Instant) error {
-	c.readBy(by)
+func (c *conn) writeAndWait(out []byte, now, by core.Instant) error {
+	if !c.reused() {
+		now = core.Now() // connecting took its time
+	}
+	c.readBy(now, by)
 	c.s.WriteTimeout(c.pool.cfg.Idle)
 	room := out[:cap(out)]
 	sent, n, err := c.s.WriteRead(out, room)

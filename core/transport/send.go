@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"io"
+	"time"
 
 	"github.com/sluiceproxy/sluice/core"
 	"github.com/sluiceproxy/sluice/core/http1"
@@ -28,7 +29,7 @@ func (p *Pool) deadline(x *core.Exchange) core.Instant {
 	}
 	by := x.Deadline
 	if try > 0 {
-		if at := core.Now().Add(try); by == 0 || at < by {
+		if at := x.LastAttempt().Start.Add(try); by == 0 || at < by {
 			by = at
 		}
 	}
@@ -37,7 +38,7 @@ func (p *Pool) deadline(x *core.Exchange) core.Instant {
 
 func (p *Pool) roundTrip1(x *core.Exchange, by core.Instant, end Ender) error {
 	idempotent := isIdempotent(x.Request.Method)
-	c := p.take(!idempotent)
+	c := p.take(x.LastAttempt().Start, !idempotent)
 	if c == nil {
 		return p.roundTripNew(x, by, end)
 	}
@@ -61,8 +62,11 @@ func (p *Pool) roundTripNew(x *core.Exchange, by core.Instant, end Ender) error 
 // died reports whether a kept connection ended before a byte of the answer.
 func (c *conn) died(err error) bool {
 	e, ok := core.AsError(err)
-	return ok && e.Code == core.CodeUpstreamReset && c.uses > 1 && !c.got
+	return ok && e.Code == core.CodeUpstreamReset && c.reused() && !c.got
 }
+
+// reused reports whether the connection has served before this exchange.
+func (c *conn) reused() bool { return c.uses > 1 }
 
 func isIdempotent(method string) bool {
 	switch method {
@@ -91,11 +95,14 @@ func (c *conn) roundTrip(x *core.Exchange, by core.Instant, end Ender) error {
 func (c *conn) begin(x *core.Exchange, end Ender) {
 	c.x, c.end, c.attempt = x, end, len(x.Attempts)-1
 	c.uses++
-	c.got, c.sent, c.alive = false, false, false
+	c.got, c.sent, c.alive, c.whole = false, false, false, false
 	c.pump.reset()
 	a := x.LastAttempt()
-	a.Reused = c.uses > 1
-	a.Connect = core.Now().Sub(a.Start)
+	a.Reused = c.reused()
+	a.Connect = 0
+	if !a.Reused {
+		a.Connect = core.Now().Sub(a.Start)
+	}
 }
 
 func (c *conn) sendAndRead(x *core.Exchange, by core.Instant) error {
@@ -110,6 +117,7 @@ func (c *conn) sendAndRead(x *core.Exchange, by core.Instant) error {
 	a.Status = x.Response.Status
 	a.Header = core.Now().Sub(a.Start)
 	c.alive = m.KeepAlive
+	c.headAt = a.Start.Add(a.Header)
 	c.handOver(x, m)
 	return nil
 }
@@ -122,10 +130,12 @@ func (c *conn) handOver(x *core.Exchange, m http1.Message) {
 		c.s.ReadTimeout(0)
 		resp.Tunnel = &tunnel{c: c}
 	case m.Length == 0:
+		c.whole = true
 		c.finish(nil)
 	default:
 		c.body = responseBodies.Get().(*responseBody)
 		c.body.Init(&c.rd, c, m.Length, 0, &resp.Trailer)
+		c.whole = c.body.AllBuffered()
 		x.OnDone(c.body)
 		resp.Body.Set(&c.body.Body, max(m.Length, -1))
 	}
@@ -174,7 +184,7 @@ func (c *conn) nextHead(by core.Instant) (string, error) {
 			c.got = true
 			return head, nil
 		}
-		c.readBy(by)
+		c.readBy(core.Now(), by)
 		if err := c.rd.Fill(); err != nil {
 			return "", err
 		}
@@ -182,12 +192,13 @@ func (c *conn) nextHead(by core.Instant) (string, error) {
 	}
 }
 
-func (c *conn) readBy(by core.Instant) {
+// readBy makes reads fail at the instant, or up to an eighth of the time that is left later.
+func (c *conn) readBy(now, by core.Instant) {
 	if by == 0 {
 		c.s.ReadTimeout(0)
 		return
 	}
-	c.s.ReadAt(by)
+	c.s.ReadTimeoutFrom(now, max(by.Sub(now), time.Nanosecond))
 }
 
 // typed gives an error of the socket its code.

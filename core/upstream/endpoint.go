@@ -162,7 +162,7 @@ func (e *Endpoint) AttemptEnded(x *core.Exchange, err error) {
 			a.Code = why.Code
 		}
 		if e.stats != nil {
-			e.stats.Ended(a, nil)
+			e.stats.Ended(a)
 		}
 		u.judge(x, e, a, why)
 	}

@@ -1,0 +1,1 @@
+ngx.header["X-Served-By"] = "nginx-lua"
