@@ -44,10 +44,6 @@ type Exchange struct {
 	// Aborted is set when the response could not be completed.
 	Aborted bool
 
-	// Rewritten is set once the route's rewrite has been applied, so that a filter which calls next
-	// again does not apply it twice.
-	Rewritten bool
-
 	// Deadline is when all tries together must have ended; 0 for never. The upstream sets it from
 	// timeout.total, the timeout filter may set it earlier.
 	Deadline Instant
@@ -102,6 +98,7 @@ type Route struct {
 	Name     string
 	Metadata map[string]string
 	Handler  Handler // the route's filters, then the upstream that they or `to` chose
+	Stats    Done    // counts the exchanges that ended on the route; may be nil
 }
 
 // Upstream is a named set of endpoints with its filters. Its Handle runs the filters, picks an
@@ -276,7 +273,6 @@ func (x *Exchange) ResetRouting() {
 	x.Route, x.Upstream, x.Endpoint, x.Err = nil, nil, nil, nil
 	x.Captures = x.Captures[:0]
 	x.Tried = x.Tried[:0]
-	x.Rewritten = false
 }
 
 // Attempt returns the number of the current try, from 1; 0 before the first.

@@ -130,8 +130,8 @@ func (g *Generation) buildRoutes() error {
 			continue
 		}
 		for _, listener := range g.listenersOf(cfg) {
-			made.Stats = g.metrics.Route(listener, cfg.Name)
-			r := &core.Route{Name: cfg.Name, Metadata: cfg.Metadata, Handler: proxy.Route(made)}
+			r := &core.Route{Name: cfg.Name, Metadata: cfg.Metadata, Handler: proxy.Route(made),
+				Stats: g.metrics.Route(listener, cfg.Name)}
 			g.routes[routeKey{listener, cfg.Name}] = r
 			entries[listener] = append(entries[listener], route.Entry{Config: cfg, Route: r})
 		}

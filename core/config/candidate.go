@@ -85,6 +85,7 @@ func (p *Proxy) adminFor(c *admin.Config) (*adminServer, error) {
 		Routes:    p.routes,
 		Reload:    p.Reload,
 		Draining:  p.server.Draining,
+		Listen:    p.server.Listen,
 	}, p.log)
 	if err != nil {
 		return nil, err

@@ -9,22 +9,50 @@ import (
 type ListenerConfig struct {
 	Filters  []core.Link
 	Table    *route.Table
-	Unrouted core.Done // counts exchanges that no route took; may be nil
+	Unrouted core.Done // counts exchanges that end on no route; may be nil
 }
 
 // Listener returns the handler of a listener. It always leaves a response: what it returns is nil.
 //
-//	rescue -> listener.filters -> router -> rescue -> route.filters -> dispatch
-//	       -> rescue -> upstream.filters -> pick -> send
+//	entry -> listener.filters -> rescue -> router -> route.filters -> rescue -> dispatch
+//	      -> upstream.filters -> pick -> send
 func Listener(c ListenerConfig) core.Handler {
-	router := &router{table: c.Table, unrouted: c.Unrouted}
-	return &rescue{next: core.Chain(c.Filters, router)}
+	router := &rescue{next: &router{table: c.Table}}
+	return &entry{next: core.Chain(c.Filters, router), stats: &counter{unrouted: c.Unrouted}}
+}
+
+// entry is what a listener calls. Nothing but a response comes out of it.
+type entry struct {
+	next  core.Handler
+	stats *counter
+}
+
+func (e *entry) Handle(x *core.Exchange) error {
+	x.OnDone(e.stats)
+	err := e.next.Handle(x)
+	if core.IsReroute(err) {
+		err = core.Errorf(core.CodeFilterFailed, "a listener filter cannot reroute: nothing was routed yet")
+	}
+	return respond(x, err)
+}
+
+// counter counts an exchange once, where it ended.
+type counter struct {
+	unrouted core.Done
+}
+
+func (c *counter) Done(x *core.Exchange) {
+	switch {
+	case x.Route != nil && x.Route.Stats != nil:
+		x.Route.Stats.Done(x)
+	case c.unrouted != nil:
+		c.unrouted.Done(x)
+	}
 }
 
 // router finds the route, unless a listener filter has, and runs it: again when a filter asks.
 type router struct {
-	table    *route.Table
-	unrouted core.Done
+	table *route.Table
 }
 
 func (r *router) Handle(x *core.Exchange) error {
@@ -45,9 +73,6 @@ func (r *router) once(x *core.Exchange) error {
 		x.Route = r.table.Match(x)
 	}
 	if x.Route == nil {
-		if r.unrouted != nil {
-			x.OnDone(r.unrouted)
-		}
 		return core.Errorf(core.CodeNoRoute, "no route for host %q, path %q", x.Request.Host(), x.Request.Path())
 	}
 	return x.Route.Handler.Handle(x)
@@ -58,51 +83,51 @@ type RouteConfig struct {
 	Filters []core.Link
 	Rewrite *route.Rewrite // nil: none
 	To      *route.Target  // nil: a filter answers or chooses
-	Stats   core.Done      // counts the route's exchanges; may be nil
 }
 
 // Route returns the handler of a route.
 func Route(c RouteConfig) core.Handler {
-	return &entry{
-		rescue: rescue{next: core.Chain(c.Filters, &dispatch{rewrite: c.Rewrite, to: c.To})},
-		to:     c.To, stats: c.Stats,
+	chain := core.Chain(c.Filters, &rescue{next: &dispatch{rewrite: c.Rewrite}})
+	if c.To == nil {
+		return chain
 	}
+	return &choice{to: c.To, next: chain}
 }
 
-// entry chooses the upstream before the route's filters run, so that they see it and may choose
+// choice chooses the upstream before the route's filters run, so that they see it and may choose
 // another.
-type entry struct {
-	rescue
-	to    *route.Target
-	stats core.Done
+type choice struct {
+	to   *route.Target
+	next core.Handler
 }
 
-func (e *entry) Handle(x *core.Exchange) error {
-	if e.stats != nil {
-		x.OnDone(e.stats)
+func (c *choice) Handle(x *core.Exchange) error {
+	if x.Upstream == nil {
+		x.Upstream = c.to.Choose(x)
 	}
-	if e.to != nil && x.Upstream == nil {
-		x.Upstream = e.to.Choose(x)
+	if err := c.next.Handle(x); err != nil {
+		return err
 	}
-	err := e.rescue.Handle(x)
-	if e.to != nil && err == nil {
-		e.to.Finish(x)
-	}
-	return err
+	c.to.Finish(x)
+	return nil
 }
 
 // dispatch stands below the route's filters and calls the upstream that was chosen.
 type dispatch struct {
 	rewrite *route.Rewrite
-	to      *route.Target
 }
 
 func (d *dispatch) Handle(x *core.Exchange) error {
-	if d.rewrite != nil && !x.Rewritten {
-		d.rewrite.Apply(x)
-		x.Rewritten = true
+	if d.rewrite == nil {
+		return callUpstream(x)
 	}
-	return callUpstream(x)
+	// The endpoint alone sees the rewritten path: a filter that calls next again starts from the
+	// path that was matched.
+	path := x.Request.RawPath()
+	d.rewrite.Apply(x)
+	err := callUpstream(x)
+	x.Request.SetPath(path)
+	return err
 }
 
 // callUpstream runs the upstream's filters and its send. An answer that stood there before, as
@@ -118,7 +143,7 @@ func callUpstream(x *core.Exchange) error {
 		}
 	}
 	x.Err = nil
-	return respond(x, x.Upstream.Handle(x))
+	return x.Upstream.Handle(x)
 }
 
 func routeName(x *core.Exchange) string {

@@ -43,9 +43,10 @@ type conn struct {
 
 // States of a conn.
 const (
-	stateIdle int32 = iota
+	stateNew int32 = iota // no request has come yet
+	stateIdle
 	stateActive
-	stateClosing // told to close while it was idle
+	stateClosing // told to close while it was new or idle
 )
 
 func newConn(l *listener, nc net.Conn) *conn {
@@ -108,10 +109,17 @@ func addrPort(a net.Addr) netip.AddrPort {
 // closeIdle ends the connection now if it waits for a request, else after the exchange. It may be
 // called from any goroutine.
 func (c *conn) closeIdle() {
-	if c.state.CompareAndSwap(stateIdle, stateClosing) {
+	switch {
+	case c.state.CompareAndSwap(stateIdle, stateClosing):
 		c.nc.SetReadDeadline(time.Unix(1, 0))
+	case c.state.CompareAndSwap(stateNew, stateClosing):
+		c.nc.SetReadDeadline(time.Now().Add(graceForNew))
 	}
 }
+
+// graceForNew is how long a connection that was accepted just before a drain may take to send the
+// request it was opened for.
+const graceForNew = time.Second
 
 // cut ends the connection and the exchange on it, whatever they do. It may be called from any
 // goroutine.
@@ -357,13 +365,16 @@ func (c *conn) rest(lim *Limits) bool {
 		c.last = core.Now()
 	}
 	c.s.ReadTimeoutFrom(c.last, wait)
-	c.state.CompareAndSwap(stateActive, stateIdle) // a new connection is idle already
+	if c.client.Nth == 0 {
+		return true
+	}
+	c.state.CompareAndSwap(stateActive, stateIdle)
 	return !c.ln.closing()
 }
 
 // wake makes the connection active again.
 func (c *conn) wake(err error) {
-	if !c.state.CompareAndSwap(stateIdle, stateActive) && err == nil {
+	if err == nil && !c.state.CompareAndSwap(stateIdle, stateActive) && !c.state.CompareAndSwap(stateNew, stateActive) {
 		// Told to close while a request was arriving: it is still served, as the last one.
 		c.state.Store(stateActive)
 		c.s.Uninterrupt()
@@ -439,12 +450,9 @@ func (c *conn) refuseParsed(x *core.Exchange, err error) bool {
 	return false
 }
 
-// lingerTime and lingerBytes bound how long a connection is read after the last response, so that
-// the client gets to read it: closing with bytes unread would reset the connection.
-const (
-	lingerTime  = 2 * time.Second
-	lingerBytes = 1 << 20
-)
+// lingerTime bounds how long a connection is read after the last response, so that the client gets
+// to read it: closing with bytes unread would reset the connection. Like nginx's lingering_close.
+const lingerTime = 5 * time.Second
 
 func (c *conn) linger() {
 	if err := c.s.CloseWrite(); err != nil {
@@ -454,10 +462,8 @@ func (c *conn) linger() {
 	c.nc.SetReadDeadline(time.Now().Add(lingerTime))
 	buf := http1.Buffers{}.Get()
 	defer http1.Buffers{}.Put(buf)
-	for n := 0; n < lingerBytes; {
-		k, err := c.nc.Read(buf)
-		n += k
-		if err != nil {
+	for {
+		if _, err := c.nc.Read(buf); err != nil {
 			return
 		}
 	}

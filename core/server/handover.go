@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -168,23 +169,32 @@ func awaitReady(r *os.File, wait time.Duration) error {
 	return errors.New("it ended; its log says why")
 }
 
-// socketFiles returns the listening sockets. A Unix socket's file is left in place from now on.
+// socketFiles returns the listening sockets with their addresses. A Unix socket's file is left in
+// place from now on.
 func (s *Server) socketFiles() (files []*os.File, names []string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	sockets := maps.Clone(s.others)
 	for _, l := range s.listeners {
-		if u, ok := l.socket.(*net.UnixListener); ok {
+		sockets[l.address] = l.socket
+	}
+	for address, ln := range sockets {
+		if u, ok := ln.(*net.UnixListener); ok {
 			u.SetUnlinkOnClose(false)
 		}
-		filer, ok := l.socket.(interface{ File() (*os.File, error) })
+		filer, ok := ln.(interface{ File() (*os.File, error) })
 		if !ok {
-			return files, nil, fmt.Errorf("listener %s: its socket cannot be handed over", *l.name.Load())
+			return files, nil, fmt.Errorf("%s: its socket cannot be handed over", address)
 		}
 		f, err := filer.File()
-		if err != nil {
-			return files, nil, fmt.Errorf("listener %s: %w", *l.name.Load(), err)
+		if errors.Is(err, net.ErrClosed) && s.others[address] == ln {
+			delete(s.others, address) // its owner has moved on
+			continue
 		}
-		files, names = append(files, f), append(names, l.address)
+		if err != nil {
+			return files, nil, fmt.Errorf("%s: %w", address, err)
+		}
+		files, names = append(files, f), append(names, address)
 	}
 	return files, names, nil
 }

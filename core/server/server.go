@@ -23,13 +23,15 @@ type Server struct {
 
 	mu        sync.Mutex // guards what follows
 	listeners map[string]*listener
+	others    map[string]net.Listener // from Listen, by address
 	gen       *generation
 	closed    bool
 }
 
 // New returns a server that listens nowhere yet.
 func New(log *slog.Logger) *Server {
-	return &Server{log: log, listeners: map[string]*listener{}, inherited: inheritSockets(log)}
+	return &Server{log: log, listeners: map[string]*listener{}, others: map[string]net.Listener{},
+		inherited: inheritSockets(log)}
 }
 
 // Prepared is a configuration whose sockets are bound and whose certificates are loaded, ready to
@@ -150,6 +152,19 @@ func contains(m map[string]*listener, l *listener) bool {
 		}
 	}
 	return false
+}
+
+// Listen binds an address for somebody else, such as the admin server, who closes it. The socket is
+// handed over with the listeners', and taken from an older process where that has handed it over.
+func (s *Server) Listen(_, address string) (net.Listener, error) {
+	ln, err := s.listen(address)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.others[address] = ln
+	return ln, nil
 }
 
 // Addr returns the address that a listener is bound to, nil when there is none of that name.
