@@ -15,6 +15,7 @@ GET  /ready          200, or 503 while draining
 GET  /healthz        200 while the process answers
 GET  /upstreams      endpoints and their state
 GET  /routes         routes in the order tried
+GET  /debug/pprof/   profiles of the process, for go tool pprof
 POST /config/reload  load the configuration anew
 `
 

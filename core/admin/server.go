@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"sync"
 	"time"
 
@@ -88,5 +89,8 @@ func handler(s Source, bound net.Addr) http.Handler {
 	mux.HandleFunc("GET /upstreams", s.upstreams)
 	mux.HandleFunc("GET /routes", s.routes)
 	mux.HandleFunc("POST /config/reload", s.reload)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return guard(http.NewCrossOriginProtection().Handler(mux), bound)
 }

@@ -43,6 +43,10 @@ type pending struct {
 	err   error
 	phase uint8
 	take  func(p []byte, n int) bool
+
+	// While take runs the descriptor is ours: what it writes needs no lock of the poller's.
+	taking bool
+	fd     uintptr
 }
 
 const (
@@ -160,7 +164,7 @@ func (c *Conn) WriteRead(out, p []byte) (sent, n int, err error) {
 //
 // Between two calls of take it does not first try a read that is bound to find nothing. The price:
 // an end of the stream that came in the same moment as the bytes before it is seen only with the
-// next deadline.
+// next deadline. While take runs, only its goroutine may write.
 func (c *Conn) EachRead(from Buffers, take func(p []byte, n int) bool) error {
 	c.rd.buf, c.rd.from, c.rd.phase, c.rd.take = nil, from, phaseEach, take
 	_, err := c.read()
@@ -185,6 +189,10 @@ func (c *Conn) Write(p []byte) (int, error) {
 		return c.Conn.Write(p)
 	}
 	c.wr.buf, c.wr.wrote, c.wr.err = p, 0, nil
+	if c.rd.taking && c.onWritable(c.rd.fd) {
+		c.wr.buf = nil
+		return c.wr.wrote, c.wr.err
+	}
 	err := c.raw.Write(c.wr.call)
 	c.wr.buf = nil
 	if err == nil {
@@ -289,7 +297,10 @@ func (r *pending) each(fd int) bool {
 		case n == 0:
 			return true
 		}
-		if !r.take(p, n) {
+		r.taking, r.fd = true, uintptr(fd)
+		more := r.take(p, n)
+		r.taking = false
+		if !more {
 			r.n = n
 			return true
 		}

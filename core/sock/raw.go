@@ -5,15 +5,18 @@ import (
 	"unsafe"
 )
 
-// rawRead and rawWrite are the system calls on a descriptor that never blocks, without telling the
-// scheduler of a call that may: for calls this short that costs a tenth of the call itself.
+// rawRead and rawWrite are recvfrom(2) and sendto(2) on a socket that never blocks. They do not
+// tell the scheduler of a call that may block, and the kernel takes a shorter way through them than
+// through read(2) and write(2); on small messages the two are worth some percent of an exchange.
 
 func rawRead(fd int, p []byte) (int, syscall.Errno) {
-	n, _, err := syscall.RawSyscall(syscall.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	n, _, err := syscall.RawSyscall6(syscall.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))),
+		uintptr(len(p)), syscall.MSG_DONTWAIT, 0, 0)
 	return int(n), err
 }
 
 func rawWrite(fd int, p []byte) (int, syscall.Errno) {
-	n, _, err := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	n, _, err := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))),
+		uintptr(len(p)), syscall.MSG_DONTWAIT|msgNoSignal, 0, 0)
 	return int(n), err
 }

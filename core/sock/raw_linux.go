@@ -1,0 +1,5 @@
+package sock
+
+import "syscall"
+
+const msgNoSignal = syscall.MSG_NOSIGNAL
