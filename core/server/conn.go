@@ -54,25 +54,53 @@ func newConn(l *listener, nc net.Conn) *conn {
 	return &conn{srv: l.srv, ln: l, id: id, nc: nc, stats: l.active.Load().stats}
 }
 
-// run serves the connection to its end.
+// run serves a new connection, on the goroutine that it was accepted for.
 func (c *conn) run() {
-	defer c.leave()
-	if !c.open() {
-		return
+	moved := false
+	defer func() { c.leave(moved, recover()) }()
+	if c.open() {
+		moved = c.loop(false)
 	}
-	for c.next() {
-		if c.s.Plain() && c.rd.Buffered() == 0 && !c.inline() {
-			break
-		}
-	}
-	c.rd.Reset(nil)
 }
 
-func (c *conn) leave() {
-	if p := recover(); p != nil {
-		c.srv.log.Error("panic in a connection", "listener", *c.ln.name.Load(), "panic", p, "stack", stack())
+// resume goes on with a connection that was parked, on a goroutine whose stack is still small.
+func (c *conn) resume() {
+	moved := false
+	defer func() { c.leave(moved, recover()) }()
+	moved = c.loop(true)
+}
+
+// loop serves requests until the connection ends, or until it has been idle for so long that it is
+// moved to a fresh goroutine, which it reports. parked says that it waits already.
+func (c *conn) loop(parked bool) (moved bool) {
+	for parked || c.next() {
+		if !c.s.Plain() || c.rd.Buffered() > 0 {
+			continue
+		}
+		switch c.inline(parked) {
+		case inlineOver:
+			return false
+		case inlinePark:
+			c.srv.wg.Go(c.resume)
+			return true
+		}
+		parked = false
+	}
+	return false
+}
+
+// leave ends the connection unless another goroutine has it now.
+func (c *conn) leave(moved bool, panicked any) {
+	if moved {
+		return
+	}
+	if panicked != nil {
+		c.srv.log.Error("panic in a connection", "listener", *c.ln.name.Load(), "panic", panicked, "stack", stack())
 	}
 	c.nc.Close()
+	if c.s != nil {
+		c.rd.Reset(nil)
+	}
 	c.ln.open.Add(-1)
 	if c.stats != nil {
 		c.stats.Closed()
@@ -361,6 +389,10 @@ func (c *conn) rest(lim *Limits) bool {
 	if c.client.Nth == 0 && lim.HeadTime > 0 {
 		wait = lim.HeadTime.Std()
 	}
+	return c.restFor(wait)
+}
+
+func (c *conn) restFor(wait time.Duration) bool {
 	if c.last == 0 {
 		c.last = core.Now()
 	}
