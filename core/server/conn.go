@@ -22,7 +22,8 @@ type conn struct {
 	srv    *Server
 	ln     *listener
 	id     uint64
-	nc     net.Conn
+	socket net.Conn // as accepted: what other goroutines may close or wake
+	nc     net.Conn // what is read and written: the socket, or TLS over it
 	state  atomic.Int32
 	s      *sock.Conn
 	rd     http1.Reader
@@ -51,7 +52,7 @@ const (
 
 func newConn(l *listener, nc net.Conn) *conn {
 	id := l.srv.serial.Add(1)
-	return &conn{srv: l.srv, ln: l, id: id, nc: nc, stats: l.active.Load().stats}
+	return &conn{srv: l.srv, ln: l, id: id, socket: nc, nc: nc, stats: l.active.Load().stats}
 }
 
 // run serves a new connection, on the goroutine that it was accepted for.
@@ -139,9 +140,9 @@ func addrPort(a net.Addr) netip.AddrPort {
 func (c *conn) closeIdle() {
 	switch {
 	case c.state.CompareAndSwap(stateIdle, stateClosing):
-		c.nc.SetReadDeadline(time.Unix(1, 0))
+		c.socket.SetReadDeadline(time.Unix(1, 0))
 	case c.state.CompareAndSwap(stateNew, stateClosing):
-		c.nc.SetReadDeadline(time.Now().Add(graceForNew))
+		c.socket.SetReadDeadline(time.Now().Add(graceForNew))
 	}
 }
 
@@ -152,7 +153,7 @@ const graceForNew = time.Second
 // cut ends the connection and the exchange on it, whatever they do. It may be called from any
 // goroutine.
 func (c *conn) cut() {
-	c.nc.Close()
+	c.socket.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.x != nil {
@@ -518,7 +519,7 @@ func (c *conn) AbortRequestBody(*core.Exchange) { c.s.Interrupt() }
 
 // ClientGone implements core.Front.
 func (c *conn) ClientGone(*core.Exchange) bool {
-	sc, ok := c.nc.(syscall.Conn)
+	sc, ok := c.socket.(syscall.Conn)
 	if !ok {
 		return false
 	}
