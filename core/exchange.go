@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"net/netip"
 	"runtime/debug"
 	"sync"
@@ -57,6 +58,7 @@ type Exchange struct {
 	done   []Done
 	id     string
 	hops   int
+	random uint64
 	log    *slog.Logger
 	bg     sync.WaitGroup
 	expect atomic.Uint32
@@ -314,6 +316,15 @@ func (x *Exchange) userVar(name string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// Random returns a number that was drawn once for the exchange: whoever decides by chance, and may
+// be asked again, decides the same again.
+func (x *Exchange) Random() uint64 {
+	for x.random == 0 {
+		x.random = rand.Uint64()
+	}
+	return x.random
 }
 
 // SetID sets the request's id, which $request_id reads.

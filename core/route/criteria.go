@@ -2,7 +2,6 @@ package route
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -19,10 +18,14 @@ type criterion interface {
 	String() string
 }
 
-func criteriaOf(m *Match) ([]criterion, error) {
+func criteriaOf(name string, m *Match) ([]criterion, error) {
 	var out []criterion
 	if len(m.Method) > 0 {
-		out = append(out, methods(m.Method))
+		list, err := newMethods(m.Method)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, list)
 	}
 	if m.Scheme != "" {
 		out = append(out, scheme(m.Scheme))
@@ -54,7 +57,7 @@ func criteriaOf(m *Match) ([]criterion, error) {
 		if *m.Weight > 1 {
 			return nil, fmt.Errorf("match.weight %s is above 100%%", m.Weight)
 		}
-		out = append(out, weight(*m.Weight)) // last: it is drawn only when all else holds
+		out = append(out, weight{share: *m.Weight, salt: hash(name)})
 	}
 	return out, nil
 }
@@ -69,6 +72,15 @@ func sortedKeys(m map[string]string) []string {
 }
 
 type methods []string
+
+func newMethods(list []string) (methods, error) {
+	for _, m := range list {
+		if up := strings.ToUpper(m); m == "" || m != up {
+			return nil, fmt.Errorf("match.method %q: methods are in capitals: write %s", m, up)
+		}
+	}
+	return methods(slices.Sorted(slices.Values(list))), nil
+}
 
 func (m methods) holds(x *core.Exchange) bool { return slices.Contains(m, x.Request.Method) }
 
@@ -112,7 +124,7 @@ func newValue(kind, name, want string, get func(*core.Exchange, string) (string,
 		return nil, fmt.Errorf("match.header.%s: write match.host", name)
 	}
 	if expr, ok := strings.CutPrefix(want, "~"); ok {
-		re, err := regexp.Compile(`^(?:` + expr + `)$`)
+		re, err := compileWhole(expr)
 		if err != nil {
 			return nil, fmt.Errorf("match: %s %s: %w", kind, name, err)
 		}
@@ -196,12 +208,26 @@ func (w when) holds(x *core.Exchange) bool { return w.c.Match(x) }
 func (w when) why(*core.Exchange) string   { return "not " + w.c.String() }
 func (w when) String() string              { return "when " + w.c.String() }
 
-type weight core.Percent
-
-func (w weight) holds(*core.Exchange) bool { return rand.Float64() < float64(w) }
-
-func (w weight) why(*core.Exchange) string {
-	return "not among the " + core.Percent(w).String() + " of requests drawn"
+// weight takes a share of the exchanges. Whether it takes one is decided once for the exchange,
+// however often it is asked, and for each route apart.
+type weight struct {
+	share core.Percent
+	salt  uint64
 }
 
-func (w weight) String() string { return "weight " + core.Percent(w).String() }
+func (w weight) holds(x *core.Exchange) bool {
+	return float64(mix(x.Random()^w.salt)>>11)/(1<<53) < float64(w.share)
+}
+
+func (w weight) why(*core.Exchange) string {
+	return "not among the " + w.share.String() + " of requests drawn"
+}
+
+func (w weight) String() string { return "weight " + w.share.String() }
+
+// mix spreads the bits of v, so that numbers that differ little fall far apart.
+func mix(v uint64) uint64 {
+	v ^= v >> 33
+	v *= 0xff51afd7ed558ccd
+	return v ^ v>>33
+}

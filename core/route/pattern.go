@@ -64,7 +64,7 @@ func parsePattern(text string) (*pattern, error) {
 }
 
 func (p *pattern) compile(expr string) error {
-	re, err := regexp.Compile(`^(?:` + expr + `)$`)
+	re, err := compileWhole(expr)
 	if err != nil {
 		return fmt.Errorf("path %q: %w", p.text, err)
 	}
@@ -73,6 +73,15 @@ func (p *pattern) compile(expr string) error {
 		p.captures = p.captures || name != ""
 	}
 	return nil
+}
+
+// compileWhole compiles an expression that has to match from beginning to end. The bare expression
+// must be valid too: a bracket too many must not close the ones put around it.
+func compileWhole(expr string) (*regexp.Regexp, error) {
+	if _, err := regexp.Compile(expr); err != nil {
+		return nil, err
+	}
+	return regexp.Compile(`^(?:` + expr + `)$`)
 }
 
 func (p *pattern) setRest(part string, seen map[string]bool) error {

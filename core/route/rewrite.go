@@ -13,13 +13,14 @@ import (
 // makes always begins with '/'. Strip comes first, then prefix; or regex with to.
 type Rewrite struct {
 	// Strip is taken off the beginning where it stands there as whole segments: /a takes /a/b to
-	// /b and /a to /, and leaves /ab.
+	// /b and /a to /, and leaves /ab. It looks at the path as it was sent: an escape must be written
+	// as one.
 	Strip string `yaml:"strip"`
 	// Prefix is put before the path: /v2 takes /a to /v2/a.
 	Prefix string `yaml:"prefix"`
 	// Regex is searched in the path (RE2 syntax); every match is replaced by to.
 	Regex string `yaml:"regex"`
-	// To replaces what regex matched; $1 or ${name} stand for its groups.
+	// To replaces what regex matched; $1 or ${name} stand for its groups, ${1} where letters follow.
 	To string `yaml:"to"`
 
 	re *regexp.Regexp
@@ -77,12 +78,8 @@ func (r *Rewrite) rewrite(path string) string {
 			path = rest
 		}
 	}
-	if r.Prefix == "" {
-		return path
+	if r.Prefix == "" || path == "" {
+		return r.Prefix + path
 	}
-	prefix := strings.TrimSuffix(r.Prefix, "/")
-	if path == "" || path == "/" {
-		return r.Prefix
-	}
-	return prefix + path
+	return strings.TrimSuffix(r.Prefix, "/") + path
 }

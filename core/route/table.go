@@ -29,7 +29,7 @@ type item struct {
 
 var noPath = &pattern{kind: pathNone, text: "(any path)"}
 
-// Compile builds a table. Errors name the route and say what to write; all are reported.
+// Compile builds a table. Errors name the route and say what to write, one for each route.
 func Compile(entries []Entry, order Order) (*Table, error) {
 	t := &Table{listed: order == Listed, exact: map[string]*tree{}, wildcards: map[string]*tree{}, any: newTree()}
 	var errs []error
@@ -49,7 +49,7 @@ func Compile(entries []Entry, order Order) (*Table, error) {
 // expand makes an item of each pair of host and path.
 func (t *Table) expand(e *Entry) error {
 	m := &e.Config.Match
-	criteria, err := criteriaOf(m)
+	criteria, err := criteriaOf(e.Config.Name, m)
 	if err != nil {
 		return e.errorf("%w", err)
 	}
@@ -154,6 +154,9 @@ func (t *Table) unreachable() (errs []error) {
 		plain := key{host: it.host, path: it.path.shape()}
 		same := plain
 		for _, c := range it.criteria {
+			if w, ok := c.(weight); ok { // by chance, each may have its turn
+				same.criteria += fmt.Sprint(w.salt)
+			}
 			same.criteria += c.String() + "\n"
 		}
 		for _, k := range []key{plain, same} {

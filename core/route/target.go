@@ -56,17 +56,23 @@ func (t *To) Validate() error {
 		return errors.New("sticky needs a split")
 	case (s.Cookie == "") == (s.Header == ""):
 		return errors.New("sticky: write cookie or header, one of them")
-	case s.Cookie != "" && !validName(s.Cookie):
-		return fmt.Errorf("sticky.cookie %q: use letters, digits and _", s.Cookie)
+	case s.Cookie != "" && !validCookie(s.Cookie):
+		return fmt.Errorf("sticky.cookie %q is not a cookie name: use letters, digits, - and _", s.Cookie)
 	}
 	return nil
 }
 
+func validCookie(name string) bool {
+	return (&http.Cookie{Name: name, Value: "v"}).Valid() == nil
+}
+
+const maxWeight = 1_000_000
+
 func checkWeights(split map[string]int) error {
 	total := 0
 	for name, w := range split {
-		if w < 0 || w > 1_000_000 {
-			return fmt.Errorf("split.%s: weight %d is not between 0 and 1000000", name, w)
+		if w < 0 || w > maxWeight {
+			return fmt.Errorf("split.%s: weight %d is not between 0 and %d", name, w, maxWeight)
 		}
 		total += w
 	}
@@ -115,6 +121,9 @@ func NewTarget(to *To, find func(name string) core.Upstream) (*Target, error) {
 	if to == nil {
 		return nil, nil
 	}
+	if err := to.Validate(); err != nil {
+		return nil, fmt.Errorf("to: %w", err)
+	}
 	t := &Target{sticky: to.Sticky}
 	for _, name := range to.Upstreams() {
 		if find(name) == nil {
@@ -157,20 +166,33 @@ func (t *Target) cookie(tag string) string {
 }
 
 // SetWeights moves traffic: requests that begin from now on are divided by the new weights. Names
-// that are left out keep theirs. It is an error to name an upstream that is not in the split.
+// that are left out keep theirs. It is an error to name an upstream that is not in the split, and
+// then nothing changes.
 func (t *Target) SetWeights(weights map[string]int) error {
-	old := t.split.Load()
-	if old == nil {
-		return errors.New("the route has no split")
+	for {
+		old := t.split.Load()
+		if old == nil {
+			return errors.New("the route has no split")
+		}
+		next, err := old.with(weights)
+		if err != nil {
+			return err
+		}
+		if t.split.CompareAndSwap(old, next) {
+			return nil
+		}
 	}
-	next := &split{choices: slices.Clone(old.choices)}
+}
+
+func (s *split) with(weights map[string]int) (*split, error) {
+	next := &split{choices: slices.Clone(s.choices)}
 	for name, w := range weights {
 		i := slices.IndexFunc(next.choices, func(c choice) bool { return c.upstream.Name() == name })
 		if i < 0 {
-			return fmt.Errorf("the split has no upstream %s", name)
+			return nil, fmt.Errorf("the split has no upstream %s", name)
 		}
-		if w < 0 {
-			return fmt.Errorf("split.%s: weight %d is below 0", name, w)
+		if w < 0 || w > maxWeight {
+			return nil, fmt.Errorf("split.%s: weight %d is not between 0 and %d", name, w, maxWeight)
 		}
 		next.choices[i].weight = uint64(w)
 	}
@@ -178,10 +200,9 @@ func (t *Target) SetWeights(weights map[string]int) error {
 		next.total += c.weight
 	}
 	if next.total == 0 {
-		return errors.New("the weights are all 0: nothing would be sent anywhere")
+		return nil, errors.New("the weights are all 0: nothing would be sent anywhere")
 	}
-	t.split.Store(next)
-	return nil
+	return next, nil
 }
 
 // Choose returns the upstream for an exchange.
@@ -195,7 +216,7 @@ func (t *Target) Choose(x *core.Exchange) core.Upstream {
 	}
 	if t.sticky.Header != "" {
 		if v, ok := x.Request.Header.Lookup(t.sticky.Header); ok {
-			return s.at(spread(v) % s.total).upstream
+			return s.at(mix(hash(v)) % s.total).upstream
 		}
 		return s.at(rand.Uint64N(s.total)).upstream
 	}
@@ -203,14 +224,6 @@ func (t *Target) Choose(x *core.Exchange) core.Upstream {
 		return c.upstream
 	}
 	return s.at(rand.Uint64N(s.total)).upstream
-}
-
-// spread mixes a hash so that its remainder is even for values that differ little.
-func spread(v string) uint64 {
-	h := hash(v)
-	h ^= h >> 33
-	h *= 0xff51afd7ed558ccd
-	return h ^ h>>33
 }
 
 // at returns the choice at a point between 0 and the total.
