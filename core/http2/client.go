@@ -83,10 +83,10 @@ func (c *ClientConn) RoundTrip(x *core.Exchange, by core.Instant, idle time.Dura
 	if by == 0 {
 		ex.timer.Stop()
 	}
-	x.OnCancel(ex)
+	x.OnCancel((*stop)(ex))
 	resp, err := c.cc.RoundTrip(ex.request(ctx))
-	x.OnCancel(nil)
 	if err != nil {
+		x.OnCancel(nil)
 		ex.timer.Stop()
 		err = ex.typed(ctx, err)
 		cancel(nil)
@@ -125,13 +125,18 @@ var errExpired = errors.New("timeout")
 
 func (e *exchange) expire() { e.cancel(errExpired) }
 
-// Close implements io.Closer for OnCancel and, once the head is there, for the response's body.
+// Close implements io.Closer for the response's body.
 func (e *exchange) Close() error {
-	if e.resp == nil {
-		e.cancel(context.Canceled)
-		return nil
-	}
 	e.finish(http1.ErrBodyClosed)
+	return nil
+}
+
+// stop is an exchange as core.Exchange.OnCancel needs it.
+type stop exchange
+
+// Close gives the exchange up from another goroutine.
+func (s *stop) Close() error {
+	s.cancel(context.Canceled)
 	return nil
 }
 
@@ -240,6 +245,7 @@ func (e *exchange) Read(p []byte) (int, error) {
 
 func (e *exchange) finish(err error) {
 	e.once.Do(func() {
+		e.x.OnCancel(nil)
 		e.timer.Stop()
 		e.resp.Body.Close()
 		e.cancel(nil)

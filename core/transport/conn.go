@@ -82,6 +82,7 @@ func (c *conn) finish(err error) {
 	if x == nil {
 		return
 	}
+	x.OnCancel(nil) // before somebody else may have the connection
 	now := c.headAt
 	if !c.whole {
 		now = core.Now()

@@ -81,12 +81,10 @@ func (c *conn) roundTrip(x *core.Exchange, by core.Instant, end Ender) error {
 	c.begin(x, end)
 	x.OnCancel(c)
 	err := c.sendAndRead(x, by)
-	if x.Response.Tunnel == nil {
-		x.OnCancel(nil)
-	}
 	if err == nil {
-		return nil
+		return nil // finish takes it from here
 	}
+	x.OnCancel(nil)
 	c.x, c.end = nil, nil
 	c.close()
 	return err
