@@ -19,8 +19,9 @@ func (c *conn) respond(x *core.Exchange, keep bool) bool {
 		c.tunnel(x)
 		return false
 	}
-	if x.Expects() || c.bodyErr.Load() != nil {
-		// What the client sends next may be the body or a request: it cannot be told.
+	if x.Expects() || c.bodyErr.Load() != nil || c.ln.closing() {
+		// In the first two cases what the client sends next may be the body or a request: it cannot
+		// be told.
 		keep = false
 	}
 	f := framing(x, keep)
@@ -127,6 +128,10 @@ func (c *conn) writeChunks(x *core.Exchange, out []byte, r io.ReadCloser) error 
 	buf := http1.Buffers{}.Get()
 	defer http1.Buffers{}.Put(buf)
 	room := buf[http1.ChunkHead : len(buf)-2]
+	out, err := c.sendHeadFirst(x, out, r)
+	if err != nil {
+		return err
+	}
 	for {
 		n, err := r.Read(room)
 		body := n
@@ -152,6 +157,15 @@ func (c *conn) writeChunks(x *core.Exchange, out []byte, r io.ReadCloser) error 
 		}
 		out = out[:0]
 	}
+}
+
+// sendHeadFirst sends the head alone when the body's first bytes may be long in coming: a client
+// must not wait for an event to learn that the stream is there.
+func (c *conn) sendHeadFirst(x *core.Exchange, head []byte, r io.ReadCloser) (rest []byte, err error) {
+	if b, ok := r.(interface{ Ready() bool }); ok && b.Ready() {
+		return head, nil
+	}
+	return head[:0], c.write(x, head, 0)
 }
 
 func ended(r io.ReadCloser) bool {
@@ -207,6 +221,12 @@ func (c *conn) copy(x *core.Exchange, out []byte, r io.ReadCloser, length int64)
 	buf := http1.Buffers{}.Get()
 	defer http1.Buffers{}.Put(buf)
 	left := length - x.BodyBytesOut
+	if len(out) > 0 {
+		var err error
+		if out, err = c.sendHeadFirst(x, out, r); err != nil {
+			return err
+		}
+	}
 	for length < 0 || left > 0 {
 		n, err := r.Read(buf[:])
 		if length >= 0 && int64(n) > left {
