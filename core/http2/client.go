@@ -11,9 +11,8 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"golang.org/x/net/http2"
 
 	"github.com/sluiceproxy/sluice/core"
 	"github.com/sluiceproxy/sluice/core/http1"
@@ -27,42 +26,52 @@ type Ender interface {
 // ClientConn is a connection to an endpoint, shared by many exchanges. It is safe for concurrent
 // use.
 type ClientConn struct {
-	cc *http2.ClientConn
+	cc      *http.ClientConn
+	scheme  string
+	retired atomic.Bool
 }
 
 // NewClientConn speaks HTTP/2 on c: TLS whose handshake has settled on h2, or plain by prior
-// knowledge. It owns c from now on, and closes it when it was idle for keepFor (0: never).
-func NewClientConn(c net.Conn, keepFor time.Duration) (*ClientConn, error) {
-	t := &http2.Transport{
+// knowledge. scheme is https or http accordingly. It owns c from now on, and closes it when it was
+// idle for keepFor (0: never).
+func NewClientConn(c net.Conn, scheme string, keepFor time.Duration) (*ClientConn, error) {
+	have := func(context.Context, string, string) (net.Conn, error) { return c, nil }
+	t := &http.Transport{
+		Protocols:          new(http.Protocols),
+		DialContext:        have,
 		DisableCompression: true,
-		AllowHTTP:          true,
 		IdleConnTimeout:    keepFor,
-		ReadIdleTimeout:    30 * time.Second, // a peer that is gone is noticed by a PING
-		PingTimeout:        10 * time.Second,
+		// A peer that is gone is noticed by a PING that nobody answers.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 10 * time.Second},
 	}
-	cc, err := t.NewClientConn(c)
+	// To the library the connection is a plain one: what is below it is done with.
+	t.Protocols.SetUnencryptedHTTP2(true)
+	cc, err := t.NewClientConn(context.Background(), "http", "endpoint:0")
 	if err != nil {
 		c.Close()
 		return nil, core.NewError(core.CodeConnectFailed, err)
 	}
-	return &ClientConn{cc: cc}, nil
+	conn := &ClientConn{cc: cc, scheme: scheme}
+	cc.SetStateHook(func(*http.ClientConn) { conn.closeRetired() })
+	return conn, nil
 }
 
 // Reserve takes a stream for one RoundTrip, which must follow. It returns false when there is none
 // to be had now: then another connection is needed.
-func (c *ClientConn) Reserve() bool { return c.cc.ReserveNewRequest() }
+func (c *ClientConn) Reserve() bool { return !c.retired.Load() && c.cc.Reserve() == nil }
 
-// Done reports whether the connection is over.
-func (c *ClientConn) Done() bool {
-	st := c.cc.State()
-	return st.Closed || st.Closing && st.StreamsActive+st.StreamsReserved == 0
-}
+// Done reports whether the connection takes no more streams, ever.
+func (c *ClientConn) Done() bool { return c.cc.Err() != nil }
 
 // Retire lets the connection take no more streams and closes it when the last one has ended.
 func (c *ClientConn) Retire() {
-	c.cc.SetDoNotReuse()
-	if st := c.cc.State(); st.StreamsActive+st.StreamsReserved == 0 {
-		c.cc.Close()
+	c.retired.Store(true)
+	c.closeRetired()
+}
+
+func (c *ClientConn) closeRetired() {
+	if c.retired.Load() && c.cc.InFlight() == 0 {
+		go c.cc.Close() // the hook may be called with the connection's lock held
 	}
 }
 
@@ -84,7 +93,7 @@ func (c *ClientConn) RoundTrip(x *core.Exchange, by core.Instant, idle time.Dura
 		ex.timer.Stop()
 	}
 	x.OnCancel((*stop)(ex))
-	resp, err := c.cc.RoundTrip(ex.request(ctx))
+	resp, err := c.cc.RoundTrip(ex.request(ctx, c.scheme))
 	if err != nil {
 		x.OnCancel(nil)
 		ex.timer.Stop()
@@ -140,11 +149,11 @@ func (s *stop) Close() error {
 	return nil
 }
 
-func (e *exchange) request(ctx context.Context) *http.Request {
+func (e *exchange) request(ctx context.Context, scheme string) *http.Request {
 	req := &e.x.Request
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: e.interim})
 	r := (&http.Request{
-		Method: req.Method, URL: target(req), Host: req.Authority, Proto: "HTTP/2.0", ProtoMajor: 2,
+		Method: req.Method, URL: target(req, scheme), Host: req.Authority, Proto: "HTTP/2.0", ProtoMajor: 2,
 		Header: make(http.Header, req.Header.Len()),
 	}).WithContext(ctx)
 	for _, f := range req.Header.Fields() {
@@ -169,8 +178,8 @@ func (e *exchange) request(ctx context.Context) *http.Request {
 }
 
 // target leaves path and query byte for byte as they are.
-func target(req *core.Request) *url.URL {
-	u := &url.URL{Scheme: "http", Host: req.Authority, RawQuery: req.Query(),
+func target(req *core.Request, scheme string) *url.URL {
+	u := &url.URL{Scheme: scheme, Host: req.Authority, RawQuery: req.Query(),
 		ForceQuery: req.HasQuery() && req.Query() == ""}
 	if path := req.RawPath(); strings.HasPrefix(path, "//") {
 		u.Path, u.RawPath = req.Path(), path

@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/http2"
-
 	"github.com/sluiceproxy/sluice/core"
 )
 
@@ -57,22 +55,59 @@ func NewFront(opts FrontOptions) *Front {
 // beginning with the client's preface.
 func (f *Front) Serve(c net.Conn, client core.Client) {
 	lim := f.opts.Limits()
-	base := &http.Server{MaxHeaderBytes: lim.Head, ErrorLog: log.New(io.Discard, "", 0)}
-	h2 := &http2.Server{MaxConcurrentStreams: lim.Streams, IdleTimeout: lim.KeepAlive}
-	if err := http2.ConfigureServer(base, h2); err != nil || !f.enter(c, base) {
-		c.Close()
-		return
-	}
-	defer f.leave(c)
+	one := &oneConn{Conn: c, done: make(chan struct{})}
 	var nth atomic.Uint64
-	h2.ServeConn(c, &http2.ServeConnOpts{
-		BaseConfig: base,
+	base := &http.Server{
+		MaxHeaderBytes: lim.Head,
+		IdleTimeout:    lim.KeepAlive,
+		ErrorLog:       log.New(io.Discard, "", 0),
+		Protocols:      new(http.Protocols),
+		HTTP2:          &http.HTTP2Config{MaxConcurrentStreams: int(lim.Streams)},
+		ConnState:      one.state,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			who := client
 			who.Nth = nth.Add(1)
 			f.stream(w, r, who)
 		}),
-	})
+	}
+	base.Protocols.SetHTTP2(true)
+	base.Protocols.SetUnencryptedHTTP2(true)
+	if !f.enter(c, base) {
+		c.Close()
+		return
+	}
+	defer f.leave(c)
+	base.Serve(one)
+	<-one.done
+}
+
+// oneConn is a listener that hands out one connection, for net/http serves connections of a
+// listener only.
+type oneConn struct {
+	net.Conn
+	taken atomic.Bool
+	done  chan struct{} // closed when the connection has ended
+	once  sync.Once
+}
+
+func (l *oneConn) Accept() (net.Conn, error) {
+	if l.taken.CompareAndSwap(false, true) {
+		return l.Conn, nil
+	}
+	<-l.done
+	return nil, net.ErrClosed
+}
+
+// Close is the server's, when it shuts down: the connection itself goes on.
+func (l *oneConn) Close() error { return nil }
+
+// Addr implements net.Listener.
+func (l *oneConn) Addr() net.Addr { return l.LocalAddr() }
+
+func (l *oneConn) state(_ net.Conn, s http.ConnState) {
+	if s == http.StateClosed {
+		l.once.Do(func() { close(l.done) })
+	}
 }
 
 func (f *Front) enter(c net.Conn, base *http.Server) bool {

@@ -71,9 +71,7 @@ func (e *exchange) typed(ctx context.Context, err error) error {
 		}
 	}
 	out := &core.Error{Code: core.CodeUpstreamReset, Side: core.SideUpstream, Sent: true, Err: err}
-	var stream http2.StreamError
-	var goAway http2.GoAwayError
-	var conn http2.ConnectionError
+	var stream http2.StreamError // net/http's errors answer to it
 	switch {
 	case errors.Is(context.Cause(ctx), errExpired):
 		out.Code = e.expired()
@@ -85,7 +83,6 @@ func (e *exchange) typed(ctx context.Context, err error) error {
 		if stream.Code == http2.ErrCodeProtocol {
 			out.Code = core.CodeUpstreamProtocol
 		}
-	case errors.As(err, &goAway), errors.As(err, &conn):
 	case unsent(err):
 		out.Sent = false
 	}

@@ -137,6 +137,10 @@ func (p *Pool) dialH2(x *core.Exchange, by core.Instant) (*conn, *http2.ClientCo
 	if err != nil {
 		return nil, nil, err
 	}
+	scheme := "http"
+	if p.cfg.TLS != nil {
+		scheme = "https"
+	}
 	if tc, ok := nc.(*tls.Conn); ok && tc.ConnectionState().NegotiatedProtocol != "h2" {
 		if p.cfg.Protocol == H2 {
 			p.open.Add(-1)
@@ -147,7 +151,7 @@ func (p *Pool) dialH2(x *core.Exchange, by core.Instant) (*conn, *http2.ClientCo
 	} else if !ok && p.cfg.Protocol == Auto {
 		return p.fallBack(nc), nil, nil
 	}
-	c, err := http2.NewClientConn(&countedConn{Conn: nc, p: p}, p.cfg.KeepFor)
+	c, err := http2.NewClientConn(&countedConn{Conn: nc, p: p}, scheme, p.cfg.KeepFor)
 	if err != nil {
 		return nil, nil, err
 	}
