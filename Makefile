@@ -3,7 +3,7 @@
 STATICCHECK ?= go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 2m
 
-.PHONY: all build test check fuzz bench generate
+.PHONY: all build test check fuzz bench pgo generate
 all: build
 
 build:
@@ -11,6 +11,7 @@ build:
 
 test: check
 	go test -race -timeout 10m ./...
+	go test -count=1 -run 'Alloc' ./core/... ./plugins/...
 
 # Everything about the source that needs no running.
 check:
@@ -32,6 +33,10 @@ fuzz:
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
 	testdata/bench/run
+
+# A new profile for the compiler, from the load that the bench measures.
+pgo:
+	testdata/bench/profile cmd/sluice/default.pgo
 
 # Files that are made from others.
 generate:

@@ -312,8 +312,12 @@ func (f *fieldState) noteUpgrade(req *core.Request) {
 		req.Upgrade = "connect"
 		return
 	}
-	if f.upgrade && req.Proto == core.HTTP11 {
-		req.Upgrade = req.Header.Joined("Upgrade")
+	if !f.upgrade || req.Proto != core.HTTP11 {
+		return
+	}
+	// An upgrade to h2c, which RFC 9113 has abolished, would tunnel requests past every filter.
+	if protocols := req.Header.Joined("Upgrade"); !core.HasToken(protocols, "h2c") {
+		req.Upgrade = protocols
 	}
 }
 

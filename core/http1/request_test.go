@@ -146,6 +146,8 @@ func TestRequestsAreWrittenWithoutFieldsOfTheConnection(t *testing.T) {
 			"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", 0},
 		{"upgrade that connection does not name", "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\n\r\n",
 			"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 0},
+		{"upgrade to h2c", "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n",
+			"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 0},
 		{"trailers are asked for", "GET / HTTP/1.1\r\nHost: x\r\nTE: gzip, trailers\r\n\r\n",
 			"GET / HTTP/1.1\r\nHost: x\r\nConnection: TE\r\nTE: trailers\r\n\r\n", 0},
 	} {
