@@ -18,7 +18,7 @@ func (l *loader) check(root *decode.Node) {
 		l.fail(root.Field("listeners").Pos, nil, "there is no listener: add one, such as web: \":8080\"")
 	}
 	l.checkAddresses(root.Get("listeners"))
-	l.checkRoutes(root.Get("routes"))
+	l.checkRoutes(root)
 	l.warnUnused(root)
 }
 
@@ -52,16 +52,22 @@ func sameAddress(a, b string) bool {
 func anyAddress(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
 
 // checkRoutes finds names that are used twice, and names of what does not exist.
-func (l *loader) checkRoutes(routes *decode.Node) {
+func (l *loader) checkRoutes(root *decode.Node) {
+	routes := root.Get("routes")
 	if routes == nil {
 		return
 	}
-	listeners := slices.Sorted(maps.Keys(l.file.Listeners))
-	upstreams := slices.Sorted(maps.Keys(l.file.Upstreams))
+	listeners, upstreams := keys(root.Get("listeners")), keys(root.Get("upstreams"))
 	items := asList(routes)
+	if len(items) != len(l.file.Routes) {
+		return // the list itself did not decode
+	}
 	first := make(map[string]decode.Pos, len(items))
 	for i, cfg := range l.file.Routes {
 		n := items[i]
+		if cfg == nil || n.Kind != decode.Map || n.Get("name") == nil {
+			continue // which was told already
+		}
 		at := (*decode.Path)(nil).Key("routes").Index(i, cfg.Name)
 		name := n.Field("name")
 		if before, twice := first[cfg.Name]; twice {
@@ -148,4 +154,17 @@ func (l *loader) warnUnused(root *decode.Node) {
 			l.file.Warnings = append(l.file.Warnings, &Error{Pos: f.Pos, Path: "upstreams." + f.Key, Msg: "no route refers to it"})
 		}
 	}
+}
+
+// keys returns the keys of a mapping as they are written, sorted: what did not decode is there too.
+func keys(n *decode.Node) []string {
+	if n == nil || n.Kind != decode.Map {
+		return nil
+	}
+	names := make([]string, 0, len(n.Fields))
+	for _, f := range n.Fields {
+		names = append(names, f.Key)
+	}
+	slices.Sort(names)
+	return names
 }

@@ -32,6 +32,8 @@ func load(name string) (*File, Errors) {
 	l.decode(root)
 	if len(l.errs) == 0 {
 		l.check(root)
+	} else if root.Kind == decode.Map {
+		l.checkRoutes(root) // a name of what does not exist is wrong whatever else is
 	}
 	l.errs.Sort()
 	return l.file, l.errs

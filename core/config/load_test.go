@@ -249,7 +249,12 @@ func TestMistakesOfIncludesAreFound(t *testing.T) {
 		{"a name in two files", map[string]string{
 			"f.yaml": listen + "include: a.yaml\nupstreams: {u: {endpoints: 'a:1'}}\nroutes: [{name: r, to: u}]",
 			"a.yaml": "upstreams:\n  u: {endpoints: 'b:1'}\nroutes: [{name: r}]"}, []string{
-			"a.yaml:2:3: upstreams.u: is already given at f.yaml:3:13: choose another name"}},
+			"a.yaml:2:3: upstreams.u: is already given at f.yaml:3:13: choose another name",
+			`a.yaml:3:11: routes[1] r: the name "r" is taken by the route at f.yaml:4:11: choose another`}},
+		{"a dangling name beside another mistake", map[string]string{
+			"f.yaml": listen + "include: a.yaml\nroutes: [{name: r, to: v, mathc: {}}]", "a.yaml": "upstreams: {u: {endpoints: 'a:1'}}"}, []string{
+			`f.yaml:3:24: routes[0] r.to: unknown upstream "v": known are u`,
+			`f.yaml:3:27: routes[0] r: unknown key "mathc": did you mean "match"?`}},
 		{"a route's name in two files", map[string]string{
 			"f.yaml": listen + "include: a.yaml\nroutes: [{name: r}]", "a.yaml": "routes: [{name: r}]"}, []string{
 			`a.yaml:1:11: routes[1] r: the name "r" is taken by the route at f.yaml:3:11: choose another`}},

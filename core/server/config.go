@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -92,8 +93,12 @@ func (c *ListenerConfig) UnmarshalText(text []byte) error {
 // Validate implements core.Validator.
 func (c *ListenerConfig) Validate() error {
 	if !strings.HasPrefix(c.Address, "unix:") {
-		if _, _, err := net.SplitHostPort(c.Address); err != nil {
+		_, port, err := net.SplitHostPort(c.Address)
+		if err != nil {
 			return fmt.Errorf("address %q is not host:port: write 127.0.0.1:8080, or :8080 for every address", c.Address)
+		}
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return fmt.Errorf("address %q: the port is not a number between 0 and 65535", c.Address)
 		}
 	}
 	for _, p := range c.Protocols {
