@@ -189,7 +189,7 @@ func HasToken(value, token string) bool {
 		} else {
 			value = ""
 		}
-		if EqualFold(trimOWS(item), token) {
+		if EqualFold(TrimOWS(item), token) {
 			return true
 		}
 	}
@@ -205,7 +205,8 @@ func indexByte(s string, c byte) int {
 	return -1
 }
 
-func trimOWS(s string) string {
+// TrimOWS returns s without the blanks and tabs around it (RFC 9110 5.6.3).
+func TrimOWS(s string) string {
 	for len(s) > 0 && (s[0] == ' ' || s[0] == '\t') {
 		s = s[1:]
 	}

@@ -218,7 +218,7 @@ func lookupCookie(line, name string) (string, bool) {
 		} else {
 			line = ""
 		}
-		key, value, ok := strings.Cut(trimOWS(pair), "=")
+		key, value, ok := strings.Cut(TrimOWS(pair), "=")
 		if ok && key == name {
 			return value, true
 		}

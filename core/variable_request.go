@@ -133,7 +133,7 @@ func parseBasicUser(value string) (string, error) {
 	if !ok || !EqualFold(scheme, "Basic") {
 		return "", errNotBasic
 	}
-	raw, err := base64.StdEncoding.DecodeString(trimOWS(encoded))
+	raw, err := base64.StdEncoding.DecodeString(TrimOWS(encoded))
 	if err != nil {
 		return "", err
 	}

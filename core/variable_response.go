@@ -41,8 +41,8 @@ func setCookie(x *Exchange, name string) (string, bool) {
 		}
 		pair, _, _ := strings.Cut(f.Value, ";")
 		key, value, ok := strings.Cut(pair, "=")
-		if ok && trimOWS(key) == name {
-			return trimOWS(value), true
+		if ok && TrimOWS(key) == name {
+			return TrimOWS(value), true
 		}
 	}
 	return "", false

@@ -134,7 +134,7 @@ func parseField(line string) (name, value string, err error) {
 	if i == 0 || i == len(line) || line[i] != ':' {
 		return "", "", fieldError(line, i)
 	}
-	name, value = line[:i], trimOWS(line[i+1:])
+	name, value = line[:i], core.TrimOWS(line[i+1:])
 	if !only(value, isValue) {
 		return "", "", bad("value of field %s holds a control character", name)
 	}
@@ -197,7 +197,7 @@ func (f *fieldState) connection(value string) {
 		} else {
 			value = ""
 		}
-		switch item = trimOWS(item); {
+		switch item = core.TrimOWS(item); {
 		case item == "":
 		case core.EqualFold(item, "close"):
 			f.close = true

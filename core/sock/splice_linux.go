@@ -1,7 +1,6 @@
 package sock
 
 import (
-	"errors"
 	"io"
 	"os"
 	"runtime"
@@ -14,22 +13,6 @@ import (
 
 // pipeSize is how much one pipe takes: enough that a body of 64 KiB moves in one go.
 const pipeSize = 256 << 10
-
-// ErrNoSplice is returned before anything was moved when the two sockets cannot be spliced.
-var ErrNoSplice = errors.New("splice is not possible here")
-
-// SrcError marks an error of Splice that came from the source rather than from the destination.
-type SrcError struct{ Err error }
-
-func (e *SrcError) Error() string { return e.Err.Error() }
-
-// Unwrap returns the cause.
-func (e *SrcError) Unwrap() error { return e.Err }
-
-// Waiter is asked before each wait for the source; an error ends the move.
-type Waiter interface {
-	BeforeRead() error
-}
 
 // Splice moves n bytes from src to c inside the kernel. Each wait for c ends after writeIdle; 0 for
 // never. An error of src, or of its waiter, is a *SrcError, io.EOF included.
