@@ -150,3 +150,22 @@ func TestClientsThatGoAwayLeaveNothingBehind(t *testing.T) {
 		}
 	}
 }
+
+func TestAnEndpointIsNotLeftWorkingForAClientThatIsGone(t *testing.T) {
+	reached, left := make(chan struct{}), make(chan struct{})
+	origin := proxytest.Origin(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(reached)
+		<-r.Context().Done()
+		close(left)
+	}))
+	p := proxyTo(t, origin, "")
+	c, _ := dial(t, p.Addr("web"))
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	<-reached
+	c.Close()
+	select {
+	case <-left:
+	case <-time.After(4 * time.Second): // timeout.try is 5 s
+		t.Error("the endpoint was not told")
+	}
+}

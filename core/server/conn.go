@@ -46,6 +46,7 @@ const (
 	stateNew int32 = iota // no request has come yet
 	stateIdle
 	stateActive
+	stateTunnel
 	stateClosing // told to close while it was new or idle
 )
 
@@ -214,9 +215,9 @@ func (c *conn) do(j job) bool {
 func (c *conn) more(l *Limits) bool { return l.Requests == 0 || c.client.Nth < uint64(l.Requests) }
 
 func (c *conn) begin(x *core.Exchange, a *active, start core.Instant) {
+	x.Start = start
 	c.setExchange(x)
 	c.client.Nth++
-	x.Start = start
 	x.Client = c.client
 	x.Listener = *c.ln.name.Load()
 	x.Runtime = a.gen.cfg.Runtime

@@ -20,6 +20,8 @@ type Server struct {
 	draining  atomic.Bool
 	inherited *inherited
 	wg        sync.WaitGroup // accept loops and connections
+	stop      chan struct{}  // closed at the end, for watchClients
+	watcher   sync.WaitGroup
 
 	mu        sync.Mutex // guards what follows
 	listeners map[string]*listener
@@ -31,7 +33,7 @@ type Server struct {
 // New returns a server that listens nowhere yet.
 func New(log *slog.Logger) *Server {
 	return &Server{log: log, listeners: map[string]*listener{}, others: map[string]net.Listener{},
-		inherited: inheritSockets(log)}
+		inherited: inheritSockets(log), stop: make(chan struct{})}
 }
 
 // Prepared is a configuration whose sockets are bound and whose certificates are loaded, ready to
@@ -137,6 +139,9 @@ func (p *Prepared) Commit() {
 	s.listeners = next
 	old := s.gen
 	s.gen = gen
+	if old == nil {
+		s.watcher.Go(func() { s.watchClients(s.stop) })
+	}
 	for _, l := range p.fresh {
 		s.wg.Go(l.accept)
 	}
@@ -233,6 +238,8 @@ func (s *Server) end() {
 		return
 	}
 	s.closed = true
+	close(s.stop)
+	s.watcher.Wait()
 	for _, l := range s.listeners {
 		l.closeSecrets()
 	}

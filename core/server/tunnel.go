@@ -13,6 +13,7 @@ import (
 func (c *conn) tunnel(x *core.Exchange) {
 	t := x.Response.Tunnel
 	defer t.Close()
+	c.state.Store(stateTunnel)
 	if err := c.write(x, appendTunnelHead(x), 0); err != nil {
 		c.aborted(x, err, http1.ResponseFraming{})
 		return
