@@ -28,6 +28,14 @@ type Filter interface {
 	Handle(x *Exchange, next Handler) error
 }
 
+// An Observer is a filter that watches exchanges and changes nothing, such as a log. In a
+// listener's list it also sees those whose request was refused, because it was not valid, before
+// any filter could run: Observe is called instead of Handle, with the response in x, and has only
+// x.OnDone to use.
+type Observer interface {
+	Observe(x *Exchange)
+}
+
 // OnError says what becomes of an exchange when a filter fails.
 type OnError uint8
 

@@ -31,7 +31,9 @@ type FrontOptions struct {
 	// Begin is called with an exchange whose request is there but for its body. run leaves a
 	// response in it; end is called after the exchange has finished.
 	Begin func(x *core.Exchange) (run, end func())
-	Log   *slog.Logger
+	// Refused is called instead for a request that is not valid, with the response in x.
+	Refused func(x *core.Exchange) (end func())
+	Log     *slog.Logger
 	// Limits is asked for each connection and each stream.
 	Limits func() Limits
 }
@@ -189,7 +191,8 @@ func (f *Front) stream(w http.ResponseWriter, r *http.Request, client core.Clien
 func (f *Front) begin(s *stream) (run, end func()) {
 	if err := s.readHead(); err != nil {
 		s.x.Request.Body.Clear()
-		return func() { s.refuse(err) }, func() {}
+		s.refuse(err)
+		return func() {}, f.opts.Refused(s.x)
 	}
 	return f.opts.Begin(s.x)
 }

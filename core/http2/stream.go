@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/core"
 	"github.com/sluiceproxy/sluice/core/http1"
+	"github.com/sluiceproxy/sluice/core/proxy"
 )
 
 // stream is the front end of one exchange.
@@ -47,8 +48,7 @@ func (s *stream) refuse(err error) {
 	if !ok {
 		e = core.NewError(core.CodeBadRequest, err)
 	}
-	s.x.Err = e
-	s.x.Respond(e.StatusCode(), "text/plain; charset=utf-8", string(e.Code)+"\n")
+	proxy.Fail(s.x, e)
 }
 
 // finish ends the exchange; a response that was cut ends the stream with RST_STREAM.

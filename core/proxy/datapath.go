@@ -18,13 +18,25 @@ type ListenerConfig struct {
 //	      -> upstream.filters -> pick -> send
 func Listener(c ListenerConfig) core.Handler {
 	router := &rescue{next: &router{table: c.Table}}
-	return &entry{next: core.Chain(c.Filters, router), stats: &counter{unrouted: c.Unrouted}}
+	return &entry{next: core.Chain(c.Filters, router), filters: c.Filters, stats: &counter{unrouted: c.Unrouted}}
 }
 
 // entry is what a listener calls. Nothing but a response comes out of it.
 type entry struct {
-	next  core.Handler
-	stats *counter
+	next    core.Handler
+	filters []core.Link
+	stats   *counter
+}
+
+// Refused counts an exchange whose request was not valid, and shows it to the listener's observers.
+// The response is in x; no other filter sees it, since nobody knows what the request says.
+func (e *entry) Refused(x *core.Exchange) {
+	x.OnDone(e.stats)
+	for _, l := range e.filters {
+		if o, ok := l.Filter.(core.Observer); ok && l.When.Match(x) {
+			o.Observe(x)
+		}
+	}
 }
 
 func (e *entry) Handle(x *core.Exchange) error {

@@ -206,7 +206,7 @@ func (c *conn) take(head string, start core.Instant) job {
 func (c *conn) do(j job) bool {
 	defer j.a.gen.release(c.id)
 	if j.err != nil {
-		return c.refuseParsed(j.x, j.err)
+		return c.refuseParsed(j.x, j.a, j.err)
 	}
 	keep := j.m.KeepAlive && !c.ln.closing() && c.more(c.limits)
 	return c.serve(j.x, j.a, j.m, keep)
@@ -289,12 +289,12 @@ func (c *conn) refuse(err error, start core.Instant) bool {
 	c.begin(x, a, start)
 	c.bodyDone.Store(false)
 	x.Request.Proto = core.HTTP11
-	return c.refuseParsed(x, err)
+	return c.refuseParsed(x, a, err)
 }
 
-// refuseParsed answers a request that is not valid. The listener's filters do not see it: nobody
-// knows what it says.
-func (c *conn) refuseParsed(x *core.Exchange, err error) bool {
+// refuseParsed answers a request that is not valid. Of the listener's filters only observers see
+// it: nobody knows what it says.
+func (c *conn) refuseParsed(x *core.Exchange, a *active, err error) bool {
 	e, ok := core.AsError(err)
 	if !ok {
 		e = core.NewError(core.CodeBadRequest, err)
@@ -305,6 +305,7 @@ func (c *conn) refuseParsed(x *core.Exchange, err error) bool {
 		x.Request.Proto = core.HTTP11
 	}
 	proxy.Fail(x, e)
+	a.refused(x)
 	c.srv.log.Debug("request refused", "listener", x.Listener, "client", x.Client.Addr, "error", e.Error())
 	c.respond(x, false)
 	x.Finish()

@@ -21,7 +21,7 @@ type front2 struct {
 
 func newFront2(l *listener) *front2 {
 	f := &front2{ln: l}
-	f.h2 = http2.NewFront(http2.FrontOptions{Begin: f.begin, Log: l.srv.log, Limits: f.limits})
+	f.h2 = http2.NewFront(http2.FrontOptions{Begin: f.begin, Refused: f.refused, Log: l.srv.log, Limits: f.limits})
 	return f
 }
 
@@ -46,6 +46,16 @@ func (f *front2) begin(x *core.Exchange) (run func(), end func()) {
 	}
 	id := x.Client.ID
 	return run, func() { a.gen.release(id) }
+}
+
+// refused takes the current configuration for a stream whose request is not valid.
+func (f *front2) refused(x *core.Exchange) (end func()) {
+	a := f.ln.begin(x.Client.ID)
+	x.Listener = *f.ln.name.Load()
+	x.Runtime = a.gen.cfg.Runtime
+	a.refused(x)
+	id := x.Client.ID
+	return func() { a.gen.release(id) }
 }
 
 // serve takes over a connection without TLS whose preface was read as a request head.

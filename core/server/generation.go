@@ -93,3 +93,10 @@ func (l *listener) begin(id uint64) *active {
 		a.gen.release(id)
 	}
 }
+
+// refused shows an exchange whose request was not valid to whom the handler wants to see it.
+func (a *active) refused(x *core.Exchange) {
+	if h, ok := a.handler.(interface{ Refused(x *core.Exchange) }); ok {
+		h.Refused(x)
+	}
+}

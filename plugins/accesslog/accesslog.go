@@ -115,6 +115,9 @@ func (f *Filter) Handle(x *core.Exchange, next core.Handler) error {
 	return err
 }
 
+// Observe implements core.Observer: requests that are not valid have their line too.
+func (f *Filter) Observe(x *core.Exchange) { x.OnDone(f) }
+
 // Done implements core.Done: it takes the line down. It never waits for the file.
 func (f *Filter) Done(x *core.Exchange) {
 	if f.cond.Match(x) {

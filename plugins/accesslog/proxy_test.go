@@ -3,12 +3,15 @@ package accesslog_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	_ "github.com/sluiceproxy/sluice/plugins/respond"
 	"github.com/sluiceproxy/sluice/sdk/proxytest"
@@ -76,5 +79,32 @@ routes: [{name: all, filters: [{respond: 204}]}]`, name, n)
 		if n := strings.Count(strings.Join(lines, ""), line); line != "" && n != 1 {
 			t.Errorf("line %q came %d times, due once, in %q", line, n, lines)
 		}
+	}
+}
+
+func TestRequestsThatAreRefusedHaveTheirLineToo(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "access.log")
+	p := proxytest.Start(t, fmt.Sprintf(`
+listeners:
+  web:
+    address: "127.0.0.1:0"
+    filters:
+      - access_log: {path: %q, format: '$remote_addr "$request" $status $error', flush: 10ms}
+routes: [{name: all}]
+`, file))
+	for send, line := range map[string]string{
+		"GET / HTTP/1.1\r\n\r\n":              `127.0.0.1 "GET / HTTP/1.1" 400 bad_request` + "\n",
+		"GARBAGE\r\n\r\n":                     ` 400 bad_request` + "\n",
+		"GET /" + strings.Repeat("a", 40<<10): ` 414 target_too_long` + "\n",
+	} {
+		c, err := net.Dial("tcp", p.Addr("web"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(c, send)
+		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		io.Copy(io.Discard, c)
+		c.Close()
+		await(t, "the line of a refused request: "+line, func() bool { return strings.Contains(read(t, file), line) })
 	}
 }
