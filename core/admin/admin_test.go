@@ -152,7 +152,8 @@ func TestRoutesShowWhatWasCountedOnThem(t *testing.T) {
 	p, url := start(t)
 	x := core.NewExchange(nil, nil)
 	x.Route = &core.Route{Name: "cart"}
-	x.Start = core.Now().Add(-100 * time.Millisecond)
+	x.Ended = core.Now()
+	x.Start = x.Ended.Add(-100 * time.Millisecond)
 	p.registry.Route("web", "cart").Done(x)
 	_, body := ask(t, "GET", url+"/routes")
 	var got []admin.RouteState
