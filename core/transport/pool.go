@@ -61,7 +61,7 @@ func (p *Pool) Close() {
 
 // staleAfter is how long a kept connection is trusted unseen. One that has been idle for longer is
 // checked for having been closed, or for bytes that belong to nobody, before it is used.
-const staleAfter = 50 * time.Microsecond
+const staleAfter = 300 * time.Microsecond
 
 // take returns a kept connection that looks alive, nil when there is none. careful has even the
 // freshest one checked.
